@@ -1,0 +1,1 @@
+"""A small shop to watch; nothing in the product imports it."""

@@ -1,0 +1,1 @@
+"""The running watcher: plan, look, act, in supervised loops."""

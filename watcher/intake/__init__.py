@@ -1,0 +1,1 @@
+"""CD webhooks: verify and parse, no storing."""

@@ -1,0 +1,1 @@
+"""User-behaviour metrics: adapters that turn a source into Series."""

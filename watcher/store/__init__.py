@@ -1,0 +1,1 @@
+"""The only memory: SQLAlchemy Core over SQLite or PostgreSQL."""

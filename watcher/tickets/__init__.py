@@ -1,0 +1,1 @@
+"""Ticket systems: adapters that list tickets; counting and redaction, once for all."""

@@ -1,0 +1,1 @@
+"""The page, the API, the webhooks and the probes."""
