@@ -37,7 +37,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One signal at one look. Effects are relative to what was expected (-0.2: a fifth less); NaN never, None if unknown.
+    """One signal at one look. Effects are relative to the expected (-0.2: a fifth less); None if unknown, never NaN.
 
     Attributes:
         score: -log10 of the smallest per-watch false-rollback probability at which this signal alone would have been
@@ -46,7 +46,7 @@ class Finding:
         effect_low, effect_high: its 95 % interval.
         onset: unix seconds of the change's first bucket start; `onset_low`, `onset_high` its 95 % interval.
         expected, observed: mean over the part that `effect` speaks of, in the signal's unit (a ratio's quotient).
-        detectable: smallest relative harm that the whole window shows with 80 % probability, at the watch's probability.
+        detectable: smallest relative harm that the whole window shows with 80 % probability.
         points: points judged since the deploy; `missing`: buckets that should be there and are not.
         complete_until: time of the newest point that was judged.
         note: one clause for people where `cause` alone does not say enough.
