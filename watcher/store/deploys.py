@@ -1,0 +1,92 @@
+"""Deploys and the deliveries that told of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+
+from watcher.model.deploy import Deploy, Phase
+from watcher.store import codec
+from watcher.store.database import Tx
+from watcher.store.schema import deliveries, deploys
+
+
+def delivery(tx: Tx, key: str, since: float = 0.0) -> Any:
+    """What was answered to the delivery `key`, if it came after `since`; else None."""
+    row = tx.execute(
+        select(deliveries.c.answer).where(deliveries.c.key == key, deliveries.c.received_at > since)
+    ).scalar_one_or_none()
+    return None if row is None else json.loads(row)
+
+
+def remember_delivery(tx: Tx, key: str, received_at: float, answer: Any) -> None:
+    """Keeps the JSON answer to a delivery for its repeats."""
+    tx.execute(delete(deliveries).where(deliveries.c.key == key))
+    tx.execute(insert(deliveries).values(key=key, received_at=received_at, answer=codec.compact(answer)))
+
+
+def by_identity(tx: Tx, identity: str) -> Deploy | None:
+    row = tx.execute(select(deploys).where(deploys.c.identity == identity)).one_or_none()
+    return None if row is None else _deploy(row)
+
+
+def get(tx: Tx, deploy_id: str) -> Deploy | None:
+    row = tx.execute(select(deploys).where(deploys.c.id == deploy_id)).one_or_none()
+    return None if row is None else _deploy(row)
+
+
+def recent(tx: Tx, limit: int, before: float | None = None) -> Sequence[Deploy]:
+    """Deploys, newest first."""
+    query = select(deploys).order_by(deploys.c.received_at.desc(), deploys.c.id).limit(limit)
+    if before is not None:
+        query = query.where(deploys.c.received_at < before)
+    return [_deploy(row) for row in tx.execute(query)]
+
+
+def since(tx: Tx, start: float) -> Sequence[Deploy]:
+    """Deploys that began after `start`, oldest first."""
+    query = select(deploys).where(deploys.c.started_at > start).order_by(deploys.c.started_at)
+    return [_deploy(row) for row in tx.execute(query)]
+
+
+def put(tx: Tx, deploy: Deploy) -> None:
+    """Writes a deploy, new or changed."""
+    values = {
+        "identity": deploy.identity,
+        "hook": deploy.hook,
+        "phase": deploy.phase.value,
+        "environment": deploy.environment,
+        "version": deploy.version,
+        "previous_version": deploy.previous_version,
+        "received_at": deploy.received_at,
+        "started_at": deploy.started_at,
+        "finished_at": deploy.finished_at,
+        "services": json.dumps(list(deploy.services)),
+        "attributes": codec.compact(dict(deploy.attributes)),
+        "links": codec.compact(dict(deploy.links)),
+        "rollback_id": deploy.rollback_id,
+    }
+    if not tx.execute(update(deploys).where(deploys.c.id == deploy.id).values(values)).rowcount:
+        tx.execute(insert(deploys).values(id=deploy.id, **values))
+
+
+def _deploy(row: Row[Any]) -> Deploy:
+    return Deploy(
+        id=row.id,
+        identity=row.identity,
+        hook=row.hook,
+        phase=Phase(row.phase),
+        environment=row.environment,
+        version=row.version,
+        received_at=row.received_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        previous_version=row.previous_version,
+        services=tuple(json.loads(row.services)),
+        attributes=codec.mapping(row.attributes),
+        links=codec.mapping(row.links),
+        rollback_id=row.rollback_id,
+    )

@@ -1,0 +1,143 @@
+"""What the looks of a watch saw: points with their expected band, findings, and the calibration they rest on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Row, delete, insert, select
+
+from watcher.model.decision import Decision, Outcome, Reason
+from watcher.model.finding import Band, Findings
+from watcher.model.series import Floats, Series
+from watcher.store import codec
+from watcher.store.database import Tx
+from watcher.store.schema import calibrations, looks, points
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: what was found, what was decided, and which signals' sources failed (name -> why)."""
+
+    watch_id: str
+    at: float
+    made_at: float
+    findings: Findings
+    decision: Decision
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chart:
+    """The stored points of one signal: arrays of shape (n,), ascending in time, NaN where missing."""
+
+    times: Floats
+    values: Floats
+    totals: Floats
+    expected: Floats
+    low: Floats
+    high: Floats
+
+
+def add(tx: Tx, look: Look) -> None:
+    """Writes a look; a look at the same time replaces it."""
+    tx.execute(delete(looks).where(looks.c.watch_id == look.watch_id, looks.c.at == look.at))
+    tx.execute(
+        insert(looks).values(
+            watch_id=look.watch_id,
+            at=look.at,
+            made_at=look.made_at,
+            outcome=look.decision.outcome.value if look.decision.outcome else None,
+            reason=look.decision.reason.value,
+            sentence=look.decision.sentence,
+            score=look.decision.score,
+            findings=codec.dump(look.findings),
+            failures=codec.compact(dict(look.failures)),
+        )
+    )
+
+
+def last(tx: Tx, watch_id: str) -> Look | None:
+    """The newest look."""
+    query = select(looks).where(looks.c.watch_id == watch_id).order_by(looks.c.at.desc()).limit(1)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else _look(row)
+
+
+def listing(tx: Tx, watch_id: str) -> Sequence[Look]:
+    """Every look, oldest first."""
+    return [_look(row) for row in tx.execute(select(looks).where(looks.c.watch_id == watch_id).order_by(looks.c.at))]
+
+
+def add_points(tx: Tx, watch_id: str, signal: str, series: Series, band: Band | None) -> None:
+    """Writes points with their band (`band.times` are `series.times`); points already there are replaced."""
+    if not len(series):
+        return
+    tx.execute(
+        delete(points).where(
+            points.c.watch_id == watch_id,
+            points.c.signal == signal,
+            points.c.at >= float(series.times[0]),
+            points.c.at <= float(series.times[-1]),
+        )
+    )
+    nothing = np.full(len(series), np.nan)
+    columns = (
+        series.times,
+        series.values,
+        nothing if series.totals is None else series.totals,
+        nothing if band is None else band.expected,
+        nothing if band is None else band.low,
+        nothing if band is None else band.high,
+    )
+    names = ("at", "value", "total", "expected", "low", "high")
+    rows = [
+        {"watch_id": watch_id, "signal": signal} | dict(zip(names, map(_stored, row), strict=True))
+        for row in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+    tx.execute(insert(points), rows)
+
+
+def chart(tx: Tx, watch_id: str, signal: str) -> Chart:
+    """The points of one signal that the watch has stored."""
+    query = (
+        select(points.c.at, points.c.value, points.c.total, points.c.expected, points.c.low, points.c.high)
+        .where(points.c.watch_id == watch_id, points.c.signal == signal)
+        .order_by(points.c.at)
+    )
+    table = np.array([tuple(row) for row in tx.execute(query)], dtype=np.float64).reshape(-1, 6)
+    return Chart(*table.T)
+
+
+def keep_calibration(tx: Tx, watch_id: str, made_at: float, data: bytes) -> None:
+    tx.execute(delete(calibrations).where(calibrations.c.watch_id == watch_id))
+    tx.execute(insert(calibrations).values(watch_id=watch_id, made_at=made_at, data=data))
+
+
+def calibration(tx: Tx, watch_id: str) -> bytes | None:
+    return tx.execute(select(calibrations.c.data).where(calibrations.c.watch_id == watch_id)).scalar_one_or_none()
+
+
+def _stored(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _look(row: Row[Any]) -> Look:
+    decision = Decision(
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        reason=Reason(row.reason),
+        sentence=row.sentence,
+        at=row.at,
+        score=row.score,
+    )
+    return Look(
+        watch_id=row.watch_id,
+        at=row.at,
+        made_at=row.made_at,
+        findings=codec.load(Findings, row.findings),
+        decision=decision,
+        failures=json.loads(row.failures),
+    )

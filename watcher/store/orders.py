@@ -1,0 +1,201 @@
+"""The outbox: rollbacks and notes, written with the decision that wants them, claimed by lease to be carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from watcher.errors import ConflictError, LeaseLostError
+from watcher.model.order import Note, RollbackOrder, RollbackState
+from watcher.store import codec
+from watcher.store.database import Tx, database_time
+from watcher.store.schema import orders
+
+ROLLBACK, NOTE = "rollback", "note"
+OPEN_ROLLBACKS = (
+    RollbackState.PLANNED,
+    RollbackState.APPROVED,
+    RollbackState.ATTEMPTED,
+    RollbackState.ACCEPTED,
+    RollbackState.UNKNOWN,
+)
+
+
+class NoteState(StrEnum):
+    """Where a note stands."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    RENEWING = "renewing"  # sent, and sent again until its alert is resolved
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A row of the outbox.
+
+    Attributes:
+        target: the service whose rollback target is called, or the notifier's name.
+        payload: a `RollbackOrder` or a `Note`.
+        next_at: when it is due; None if it waits for a person or is finished.
+        expires_at: when it is too late.
+    """
+
+    id: str
+    watch_id: str
+    target: str
+    payload: RollbackOrder | Note
+    state: RollbackState | NoteState
+    created_at: float
+    updated_at: float
+    next_at: float | None
+    expires_at: float | None = None
+    attempts: int = 0
+    detail: str = ""
+    reference: str = ""
+    decided_by: str | None = None
+    fence: int = 0
+
+    @property
+    def kind(self) -> str:
+        return ROLLBACK if isinstance(self.payload, RollbackOrder) else NOTE
+
+
+def add(tx: Tx, order: Order) -> None:
+    """Writes a new order.
+
+    Raises:
+        ConflictError: this watch has its rollback already.
+    """
+    try:
+        tx.execute(
+            insert(orders).values(
+                id=order.id,
+                kind=order.kind,
+                watch_id=order.watch_id,
+                target=order.target,
+                payload=codec.dump(order.payload),
+                created_at=order.created_at,
+                **_progress(order),
+            )
+        )
+    except IntegrityError as error:
+        raise ConflictError(f"watch {order.watch_id} has its rollback already") from error
+
+
+def claim_due(tx: Tx, now: float, owner: str, limit: int, lease_seconds: float) -> Sequence[Order]:
+    """Takes up to `limit` orders that are due at `now` and that nobody holds, oldest first."""
+    free = (
+        select(orders.c.id)
+        .where(orders.c.next_at <= now, orders.c.lease_until < database_time())
+        .order_by(orders.c.next_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = tx.execute(
+        update(orders)
+        .where(orders.c.id.in_(free.scalar_subquery()))
+        .values(owner=owner, lease_until=database_time() + lease_seconds, fence=orders.c.fence + 1)
+        .returning(orders)
+    ).all()
+    return sorted((_order(row) for row in rows), key=lambda order: (order.kind != ROLLBACK, order.created_at))
+
+
+def save(tx: Tx, order: Order, *, keep_lease: bool = False) -> None:
+    """Writes how a claimed order stands.
+
+    Raises:
+        LeaseLostError: someone else holds it by now; nothing was written.
+    """
+    values = _progress(order) if keep_lease else _progress(order) | {"lease_until": 0.0}
+    changed = tx.execute(
+        update(orders)
+        .where(orders.c.id == order.id, orders.c.fence == order.fence, orders.c.lease_until > database_time())
+        .values(values)
+    )
+    if not changed.rowcount:
+        raise LeaseLostError(f"order {order.id} is no longer ours")
+
+
+def change(tx: Tx, order: Order) -> None:
+    """Writes an order whoever holds it (a person decided, the pipeline answered); whoever held it loses its fence."""
+    tx.execute(
+        update(orders)
+        .where(orders.c.id == order.id)
+        .values(_progress(order) | {"fence": orders.c.fence + 1, "lease_until": 0.0})
+    )
+
+
+def rollback_of(tx: Tx, watch_id: str) -> Order | None:
+    row = tx.execute(select(orders).where(orders.c.watch_id == watch_id, orders.c.kind == ROLLBACK)).one_or_none()
+    return None if row is None else _order(row)
+
+
+def open_rollbacks(tx: Tx, services: Sequence[str]) -> Sequence[Order]:
+    """Rollbacks of `services` that are decided and not yet finished, newest first."""
+    query = select(orders).where(
+        orders.c.kind == ROLLBACK, orders.c.target.in_(list(services)), orders.c.state.in_(OPEN_ROLLBACKS)
+    )
+    return [_order(row) for row in tx.execute(query.order_by(orders.c.created_at.desc()))]
+
+
+def rollback(tx: Tx, rollback_id: str) -> Order | None:
+    row = tx.execute(select(orders).where(orders.c.id == rollback_id, orders.c.kind == ROLLBACK)).one_or_none()
+    return None if row is None else _order(row)
+
+
+def notes_of(tx: Tx, watch_id: str) -> Sequence[Order]:
+    query = select(orders).where(orders.c.watch_id == watch_id, orders.c.kind == NOTE).order_by(orders.c.created_at)
+    return [_order(row) for row in tx.execute(query)]
+
+
+def waiting_past(tx: Tx, now: float) -> Sequence[Order]:
+    """Rollbacks that wait for a person and whose time is over."""
+    query = select(orders).where(
+        orders.c.kind == ROLLBACK, orders.c.state == RollbackState.PLANNED.value, orders.c.expires_at <= now
+    )
+    return [_order(row) for row in tx.execute(query)]
+
+
+def count(tx: Tx) -> Mapping[tuple[str, str], int]:
+    """Number of orders by (kind, state)."""
+    query = select(orders.c.kind, orders.c.state, func.count()).group_by(orders.c.kind, orders.c.state)
+    return {(kind, state): number for kind, state, number in tx.execute(query)}
+
+
+def _progress(order: Order) -> dict[str, Any]:
+    return {
+        "state": order.state.value,
+        "updated_at": order.updated_at,
+        "next_at": order.next_at,
+        "expires_at": order.expires_at,
+        "attempts": order.attempts,
+        "detail": order.detail,
+        "reference": order.reference,
+        "decided_by": order.decided_by,
+    }
+
+
+def _order(row: Row[Any]) -> Order:
+    is_rollback = row.kind == ROLLBACK
+    return Order(
+        id=row.id,
+        watch_id=row.watch_id,
+        target=row.target,
+        payload=codec.load(RollbackOrder, row.payload) if is_rollback else codec.load(Note, row.payload),
+        state=RollbackState(row.state) if is_rollback else NoteState(row.state),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        next_at=row.next_at,
+        expires_at=row.expires_at,
+        attempts=row.attempts,
+        detail=row.detail,
+        reference=row.reference,
+        decided_by=row.decided_by,
+        fence=row.fence,
+    )
