@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, distinct, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from watcher.store import codec
@@ -64,7 +64,7 @@ class StoreMemory:
 
     def streams(self, prefix: str = "") -> Sequence[str]:
         table = memory_points.c
-        query = select(distinct(table.stream)).where(
+        query = select(table.stream).distinct().where(
             table.owner == self._owner, table.stream.startswith(prefix, autoescape=True)
         )
         with self._database.read() as tx:

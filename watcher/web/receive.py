@@ -1,0 +1,165 @@
+"""A verified, parsed webhook -> the store, in one transaction: nothing is accepted before it is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from watcher.engine import plan
+from watcher.model.deploy import Deploy, DeployEvent, Parsed, Phase
+from watcher.model.order import RollbackState
+from watcher.model.service import Service
+from watcher.model.watch import Watch, WatchState
+from watcher.store import deploys, orders, watches
+from watcher.store.database import Database, Tx
+from watcher.store.orders import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What to answer. `outcome` is the metric's label: accepted, repeated, ignored, unwatched."""
+
+    status: int
+    body: dict[str, Any]
+    outcome: str
+
+
+def receive(
+    database: Database,
+    services: Mapping[str, Service],
+    hook: str,
+    parsed: Parsed,
+    body: bytes,
+    received_at: float,
+    *,
+    vendor: bool,
+) -> Received:
+    """Stores what a webhook said and opens, ends or confirms watches.
+
+    `vendor`: the sender is a vendor's hook, which must get a 200 for a deploy that nobody asked to watch.
+
+    Raises:
+        StoreUnavailableError: nothing was stored; the sender should try again.
+    """
+    if parsed.ignored is not None:
+        return Received(200, {"ignored": parsed.ignored}, "ignored")
+    key = plan.delivery_key(hook, parsed.delivery_id, body)
+    since = 0.0 if parsed.delivery_id is not None else received_at - plan.REPEAT_WINDOW
+    with database.write() as tx:
+        answered = deploys.delivery(tx, key, since)
+        if answered is not None:
+            return _answer(answered, vendor=vendor, repeated=True)
+        answer: dict[str, Any] = {"deploy_id": None, "watch_ids": [], "unwatched": None}
+        changed = False
+        for event in parsed.events:
+            identity = plan.identify(hook, event, parsed.delivery_id, body, received_at)
+            changed |= _store_event(tx, services, event, identity, hook, received_at, answer)
+        deploys.remember_delivery(tx, key, received_at, answer)
+    return _answer(answer, vendor=vendor, repeated=not changed)
+
+
+def _answer(answer: dict[str, Any], *, vendor: bool, repeated: bool) -> Received:
+    body = {name: value for name, value in answer.items() if value is not None and name != "unwatched"}
+    unwatched = answer["unwatched"]
+    if unwatched is None:
+        return Received(200 if repeated else 202, body, "repeated" if repeated else "accepted")
+    if vendor:
+        return Received(200, {"ignored": unwatched["reason"], **body}, "repeated" if repeated else "unwatched")
+    refusal = {"error": unwatched["reason"], "field": "service", "expected": unwatched["expected"], **body}
+    return Received(422, refusal, "repeated" if repeated else "unwatched")
+
+
+def _store_event(
+    tx: Tx,
+    services: Mapping[str, Service],
+    event: DeployEvent,
+    identity: str,
+    hook: str,
+    received_at: float,
+    answer: dict[str, Any],
+) -> bool:
+    """Stores one event and adds its ids to `answer`; whether anything changed."""
+    known = deploys.by_identity(tx, identity)
+    deploy = plan.merge(known, event, identity=identity, hook=hook, received_at=received_at)
+    matched = plan.matching(deploy.attributes, services.values())
+    deploy = replace(deploy, services=tuple(service.name for service in matched))
+    answer["deploy_id"] = deploy.id
+    if deploy == known:
+        answer["watch_ids"] += [watch.id for watch in watches.of_deploy(tx, deploy.id)]
+        return False
+    deploys.put(tx, deploy)
+    if not matched:
+        answer["unwatched"] = {
+            "reason": "no configured service matches this deploy; it is recorded as unwatched",
+            "expected": f"one of the services {', '.join(sorted(services)) or '(none is configured)'}, as its match says",
+        }
+        return True
+    if deploy.phase is Phase.FINISHED:
+        for service in matched:
+            answer["watch_ids"].append(_begin(tx, deploy, service, received_at, answer))
+    return True
+
+
+def _begin(tx: Tx, deploy: Deploy, service: Service, now: float, answer: dict[str, Any]) -> str:
+    """Opens a watch, or confirms the rollback that this deploy is; the watch's id."""
+    receipt = _receipt(tx, deploy, service)
+    if receipt is not None:
+        answer["receipt_of"] = receipt.id
+        return _confirm(tx, receipt, deploy, now)
+    watch = plan.new_watch(deploy, service, now)
+    if watches.get(tx, watch.id) is not None:
+        return watch.id
+    newer = None
+    for other in watches.active(tx, service.name, deploy.environment):
+        if other.finished_at <= watch.finished_at:
+            _supersede(tx, other, deploy, now)
+        else:
+            newer = other
+    if newer is not None:  # the message came late: the newer deploy is being watched already
+        watch = replace(
+            watch, state=WatchState.SUPERSEDED, superseded_by=newer.deploy_id, ended_at=now, next_look_at=None
+        )
+    watches.open_watch(tx, watch)
+    watches.log(tx, watch.id, now, "opened", f"deploy {deploy.version} to {deploy.environment} finished")
+    return watch.id
+
+
+def _receipt(tx: Tx, deploy: Deploy, service: Service) -> Order | None:
+    if deploy.rollback_id is not None:
+        known = orders.rollback(tx, deploy.rollback_id)
+        if known is not None and known.target == service.name:
+            return known
+    for order in orders.open_rollbacks(tx, [service.name]):
+        if plan.is_receipt(deploy, order.payload):  # type: ignore[arg-type]  # these are rollbacks
+            return order
+    return None
+
+
+def _confirm(tx: Tx, order: Order, deploy: Deploy, now: float) -> str:
+    """The pipeline announced the old version: the rollback is verified, and its watch looks for recovery."""
+    watch = watches.get(tx, order.watch_id)
+    if order.state is not RollbackState.VERIFIED:
+        orders.change(tx, replace(order, state=RollbackState.VERIFIED, updated_at=now, next_at=None, expires_at=None))
+        text = f"the pipeline announced {deploy.version}: the rollback is confirmed"
+        watches.log(tx, order.watch_id, now, "rollback_verified", text)
+        if watch is not None and not watch.ended:
+            recovery_until = watch.recovery_until or now + watch.policy.recovery_window
+            watches.change(tx, replace(watch, state=WatchState.RECOVERING, recovery_until=recovery_until))
+    return order.watch_id
+
+
+def _supersede(tx: Tx, watch: Watch, deploy: Deploy, now: float) -> None:
+    """Ends a watch whose deploy is no longer what users meet, and whatever rollback it still had in mind."""
+    watches.change(tx, plan.supersede(watch, deploy, now))
+    watches.log(tx, watch.id, now, "superseded", f"deploy {deploy.version} took its place")
+    order = orders.rollback_of(tx, watch.id)
+    if order is None:
+        return
+    if order.state in (RollbackState.PLANNED, RollbackState.APPROVED):
+        detail = "a newer deploy took its place before it was carried out"
+        orders.change(tx, replace(order, state=RollbackState.EXPIRED, detail=detail, updated_at=now, next_at=None))
+    elif order.state is RollbackState.ATTEMPTED:
+        # Another attempt would undo the newer deploy.
+        detail = "a newer deploy came while the rollback was being attempted; it is not tried again"
+        orders.change(tx, replace(order, state=RollbackState.UNKNOWN, detail=detail, updated_at=now, next_at=None))
