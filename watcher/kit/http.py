@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3.exceptions
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from watcher.errors import ExternalError, Fault
@@ -117,7 +118,7 @@ class HttpClient:
         except ExternalError as error:
             fault = error.fault
             raise
-        except (requests.RequestException, ValueError, OSError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
             classified = _classify(error, _host(url))
             fault = classified.fault
             raise classified from None  # the original text may hold the URL with its query
@@ -150,7 +151,8 @@ def _host(url: str) -> str:
 def _read(answer: requests.Response, deadline: float, cap: int, host: str) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    for chunk in answer.iter_content(_CHUNK):
+    # read1 gives what has arrived; iter_content waits for a whole chunk, so that a slow drip would outlast every limit.
+    while chunk := answer.raw.read1(_CHUNK, decode_content=True):
         size += len(chunk)
         if size > cap:
             raise ExternalError(f"{host}: the answer is larger than {cap} bytes", fault=Fault.TOO_LARGE, permanent=True)
@@ -205,7 +207,7 @@ def _classify(error: Exception, host: str) -> ExternalError:
         return ExternalError(f"{host}: TLS failed", fault=Fault.TLS, permanent=False, sent=False)
     if isinstance(error, requests.ConnectTimeout):
         return ExternalError(f"{host}: no connection in time", fault=Fault.TIMEOUT, permanent=False, sent=False)
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return ExternalError(f"{host}: no answer in time", fault=Fault.TIMEOUT, permanent=False)
     if isinstance(
         error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema | ValueError
