@@ -141,3 +141,9 @@ def _look(row: Row[Any]) -> Look:
         decision=decision,
         failures=json.loads(row.failures),
     )
+
+
+def drop_points_before(tx: Tx, at: float) -> int:
+    """Drops points older than `at`, and the calibrations that went with them; returns how many points."""
+    tx.execute(delete(calibrations).where(calibrations.c.made_at < at))
+    return tx.execute(delete(points).where(points.c.at < at)).rowcount

@@ -64,8 +64,10 @@ class StoreMemory:
 
     def streams(self, prefix: str = "") -> Sequence[str]:
         table = memory_points.c
-        query = select(table.stream).distinct().where(
-            table.owner == self._owner, table.stream.startswith(prefix, autoescape=True)
+        query = (
+            select(table.stream)
+            .distinct()
+            .where(table.owner == self._owner, table.stream.startswith(prefix, autoescape=True))
         )
         with self._database.read() as tx:
             return sorted(tx.execute(query).scalars())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -120,6 +120,15 @@ def save(tx: Tx, order: Order, *, keep_lease: bool = False) -> None:
     )
     if not changed.rowcount:
         raise LeaseLostError(f"order {order.id} is no longer ours")
+
+
+def renew(tx: Tx, owner: str, ids: Iterable[str], lease_seconds: float) -> None:
+    """Prolongs the leases that `owner` still holds."""
+    tx.execute(
+        update(orders)
+        .where(orders.c.id.in_(list(ids)), orders.c.owner == owner, orders.c.lease_until > database_time())
+        .values(lease_until=database_time() + lease_seconds)
+    )
 
 
 def change(tx: Tx, order: Order) -> None:

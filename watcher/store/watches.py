@@ -151,6 +151,15 @@ def release(tx: Tx, claim: Claim, next_look_at: float | None = None) -> None:
     )
 
 
+def renew(tx: Tx, owner: str, ids: Iterable[str], lease_seconds: float) -> None:
+    """Prolongs the leases that `owner` still holds."""
+    tx.execute(
+        update(watches)
+        .where(watches.c.id.in_(list(ids)), watches.c.owner == owner, watches.c.lease_until > database_time())
+        .values(lease_until=database_time() + lease_seconds)
+    )
+
+
 def change(tx: Tx, watch: Watch) -> None:
     """Writes a watch whoever holds it: for what comes from outside (a newer deploy, a person). A look in flight
     then loses its fence.

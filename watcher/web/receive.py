@@ -92,7 +92,7 @@ def _store_event(
     if not matched:
         answer["unwatched"] = {
             "reason": "no configured service matches this deploy; it is recorded as unwatched",
-            "expected": f"one of the services {', '.join(sorted(services)) or '(none is configured)'}, as its match says",
+            "expected": f"one of the services {', '.join(sorted(services)) or '(none is configured)'}",
         }
         return True
     if deploy.phase is Phase.FINISHED:

@@ -1,0 +1,170 @@
+"""Drains the outbox: intent is stored before a call, its outcome after; a rollback's states live here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from watcher.engine import notes
+from watcher.engine.lease import Keeper
+from watcher.engine.send import Sender
+from watcher.errors import ExternalError, LeaseLostError
+from watcher.kit import text
+from watcher.model.order import RollbackOrder, RollbackState, Topic
+from watcher.model.watch import Watch, WatchState
+from watcher.ports import RollbackTarget
+from watcher.store import orders, watches
+from watcher.store.database import Database, Tx
+from watcher.store.orders import Order
+from watcher.telemetry.metrics import Metrics
+
+_ATTEMPTS = 8
+_BACKOFF = (2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 240.0)  # seconds before the next attempt
+_CANCELLED = frozenset({WatchState.SUPERSEDED, WatchState.STOPPED})
+_TOPICS = {
+    RollbackState.ACCEPTED: Topic.ROLLBACK_ACCEPTED,
+    RollbackState.FAILED: Topic.ROLLBACK_FAILED,
+    RollbackState.UNKNOWN: Topic.ROLLBACK_UNKNOWN,
+    RollbackState.REFUSED: Topic.APPROVAL_REFUSED,
+    RollbackState.EXPIRED: Topic.APPROVAL_EXPIRED,
+}
+
+
+class Actor:
+    """Carries out what was decided."""
+
+    def __init__(
+        self,
+        database: Database,
+        targets: Mapping[str, RollbackTarget],
+        sender: Sender,
+        keeper: Keeper,
+        metrics: Metrics,
+        base_url: str,
+        log: Any,
+    ) -> None:
+        """`targets`: service name -> its rollback target."""
+        self._database = database
+        self._targets = targets
+        self._sender = sender
+        self._keeper = keeper
+        self._metrics = metrics
+        self._base_url = base_url
+        self._log = log
+
+    def step(self, now: float) -> bool:
+        """Claims one due order and carries it out; whether there was one."""
+        with self._database.write() as tx:
+            claimed = orders.claim_due(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds)
+        for order in claimed:
+            with self._keeper.keeping_order(order.id):
+                try:
+                    if isinstance(order.payload, RollbackOrder):
+                        self._rollback(order, order.payload, now)
+                    else:
+                        self._sender.send(order, order.payload, now)
+                except LeaseLostError:
+                    self._log.info("order_lease_lost", order=order.id)
+        return bool(claimed)
+
+    def _rollback(self, order: Order, payload: RollbackOrder, now: float) -> None:
+        target = self._targets.get(order.target)
+        if order.state is RollbackState.REFUSED:
+            self._settle(order, payload, RollbackState.REFUSED, order.detail, now)
+        elif order.state is RollbackState.PLANNED and order.expires_at is not None:
+            self._settle(order, payload, RollbackState.EXPIRED, "nobody approved in time", now)
+        elif target is None:
+            self._settle(order, payload, RollbackState.FAILED, "the service has no rollback target any more", now)
+        elif order.state is RollbackState.ATTEMPTED and not target.idempotent:
+            detail = "the watcher stopped while it made the call; whether it was carried out is not known"
+            self._settle(order, payload, RollbackState.UNKNOWN, detail, now)
+        else:
+            self._attempt(order, payload, target, now)
+
+    def _attempt(self, order: Order, payload: RollbackOrder, target: RollbackTarget, now: float) -> None:
+        intent = replace(order, state=RollbackState.ATTEMPTED, attempts=order.attempts + 1, updated_at=now)
+        with self._database.write() as tx:
+            watch = watches.get(tx, order.watch_id)
+            if watch is None or watch.state in _CANCELLED:
+                orders.save(tx, replace(order, state=RollbackState.EXPIRED, next_at=None, updated_at=now))
+                watches.log(tx, order.watch_id, now, "rollback_expired", "its watch ended before it was carried out")
+                return
+            orders.save(tx, intent, keep_lease=True)
+            line = f"attempt {intent.attempts}: going back to {payload.target_version}"
+            watches.log(tx, order.watch_id, now, "rollback_attempted", line)
+        self._log.info("rollback_attempted", watch=order.watch_id, rollback=order.id, attempt=intent.attempts)
+        try:
+            receipt = target.trigger(payload)
+        except ExternalError as error:
+            self._failed(intent, payload, target, error, now)
+            return
+        state = RollbackState.ACCEPTED if receipt.accepted else RollbackState.FAILED
+        self._settle(replace(intent, reference=receipt.reference), payload, state, receipt.detail, now)
+
+    def _failed(
+        self, order: Order, payload: RollbackOrder, target: RollbackTarget, error: ExternalError, now: float
+    ) -> None:
+        """A call that failed: is it certain that nothing happened, and may it be tried again?"""
+        spent = order.attempts >= _ATTEMPTS
+        retry = not error.permanent and not spent and (target.idempotent or not error.sent)
+        if not retry:
+            unsure = error.sent and not error.permanent
+            state = RollbackState.UNKNOWN if unsure else RollbackState.FAILED
+            self._settle(order, payload, state, str(error), now)
+            return
+        wait = max(_BACKOFF[min(order.attempts - 1, len(_BACKOFF) - 1)], error.retry_after or 0.0)
+        # `planned` again only if nothing was sent: a process that finds `attempted` must think the call was made.
+        state = RollbackState.ATTEMPTED if error.sent else RollbackState.PLANNED
+        with self._database.write() as tx:
+            orders.save(tx, replace(order, state=state, next_at=now + wait, detail=str(error), updated_at=now))
+            line = f"{error}; next attempt in {text.duration(wait)}"
+            watches.log(tx, order.watch_id, now, "rollback_retry", line)
+        self._log.warning("rollback_retry", watch=order.watch_id, rollback=order.id, error=str(error), wait=wait)
+
+    def _settle(self, order: Order, payload: RollbackOrder, state: RollbackState, detail: str, now: float) -> None:
+        """Writes where a rollback has come to, what that means for its watch, and who must know."""
+        with self._database.write() as tx:
+            orders.save(tx, replace(order, state=state, detail=detail, next_at=None, expires_at=None, updated_at=now))
+            watch = watches.get(tx, order.watch_id)
+            if watch is None:
+                return
+            watch = _after(watch, state, now)
+            watches.change(tx, watch)
+            watches.log(tx, order.watch_id, now, f"rollback_{state.value}", detail or payload.target_version)
+            self._tell(tx, watch, payload, state, detail, now)
+        self._metrics.rollbacks.labels(order.target, state.value).inc()
+        self._log.info(f"rollback_{state.value}", watch=order.watch_id, rollback=order.id, detail=detail)
+
+    def _tell(
+        self, tx: Tx, watch: Watch, payload: RollbackOrder, state: RollbackState, detail: str, now: float
+    ) -> None:
+        sentence = _sentence(payload, state, detail)
+        message = notes.note(watch, _TOPICS[state], sentence, now, self._base_url)
+        for note in notes.deliver(message, watch.policy, now):
+            orders.add(tx, note)
+
+
+def _after(watch: Watch, state: RollbackState, now: float) -> Watch:
+    """The watch once its rollback has come to `state`: it looks for recovery, or it is over."""
+    if watch.ended:
+        return watch
+    if state in (RollbackState.ACCEPTED, RollbackState.UNKNOWN):
+        return replace(
+            watch,
+            state=WatchState.RECOVERING,
+            recovery_until=watch.recovery_until or now + watch.policy.recovery_window,
+        )
+    return replace(watch, state=WatchState.DONE, ended_at=now, next_look_at=None)
+
+
+def _sentence(payload: RollbackOrder, state: RollbackState, detail: str) -> str:
+    said = f" ({detail})" if detail else ""
+    back = f"Going back from {payload.bad_version} to {payload.target_version}"
+    return {
+        RollbackState.ACCEPTED: f"{back}: the rollback target took the order{said}. Watching for recovery.",
+        RollbackState.FAILED: f"{back} failed{said}: a person must roll back now. {payload.sentence}",
+        RollbackState.UNKNOWN: f"{back} may or may not have happened{said}: look now. {payload.sentence}",
+        RollbackState.REFUSED: f"{back} was refused{said}.",
+        RollbackState.EXPIRED: f"{back} was not done{said}: the bad version is still out. {payload.sentence}",
+    }[state]

@@ -1,0 +1,60 @@
+"""When to look, and which look is the last. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from watcher.model.series import Series
+from watcher.model.service import Role, Signal
+from watcher.model.watch import Watch, WatchState
+
+_SOON = 5.0  # seconds until the next look while only the last points are still to come
+_PATIENCE = 30.0  # least seconds that late points are waited for
+
+
+def grace(watch: Watch) -> float:
+    """How long after a window's end its last points are waited for, in seconds."""
+    signals = watch.policy.signals
+    return max(3 * max(signal.step for signal in signals), _PATIENCE) + max(signal.settle for signal in signals)
+
+
+def is_last_look(watch: Watch, at: float, recent: Mapping[str, Series]) -> bool:
+    """Whether this look ends the metric window: it is over, and its points are in or no longer waited for."""
+    needed = [signal for signal in watch.policy.signals if signal.role is Role.REQUIRED and not signal.is_tickets]
+    return at >= watch.until and (
+        at >= watch.until + grace(watch) or all(_complete(signal, recent, watch.until) for signal in needed)
+    )
+
+
+def is_last_ticket_look(watch: Watch, at: float, recent: Mapping[str, Series]) -> bool:
+    """Whether this look ends the ticket window, and with it the watch."""
+    tickets = [signal for signal in watch.policy.signals if signal.is_tickets]
+    return (
+        at >= watch.ticket_until
+        and is_last_look(watch, at, recent)
+        and (
+            at >= watch.ticket_until + grace(watch)
+            or all(_complete(signal, recent, watch.ticket_until) for signal in tickets)
+        )
+    )
+
+
+def next_look(watch: Watch, at: float) -> float:
+    """When to look after the look at `at`: a step later, but never past a window's end without a look on it."""
+    step = watch.policy.step
+    after = at + step
+    if watch.state is WatchState.RECOVERING:
+        return after
+    for end in (watch.until, watch.ticket_until):
+        if at < end < after:
+            return end
+        if at >= end and (watch.decided_at is None or end == watch.ticket_until):
+            after = min(after, at + _SOON)
+    return after
+
+
+def _complete(signal: Signal, recent: Mapping[str, Series], end: float) -> bool:
+    series = recent.get(signal.name)
+    last_bucket = math.floor(end / signal.step) * signal.step
+    return series is not None and series.complete_until >= last_bucket

@@ -1,0 +1,93 @@
+"""Sends notes, again until they arrive, and renews alerts until they are resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from watcher.errors import ExternalError
+from watcher.model.order import Note, Severity
+from watcher.ports import Notifier, Renews
+from watcher.store import orders
+from watcher.store.database import Database
+from watcher.store.orders import NoteState, Order
+from watcher.telemetry.metrics import Metrics
+
+_ATTEMPTS = 12
+_BACKOFF = (2.0, 5.0, 15.0, 60.0, 300.0)
+_ALERT_LIFE = 4 * 3600.0  # an alert that nothing resolves is no longer renewed after this
+_LOUDNESS = list(Severity)
+
+
+class Sender:
+    """Hands notes to their notifiers."""
+
+    def __init__(self, database: Database, notifiers: Mapping[str, Notifier], metrics: Metrics, log: Any) -> None:
+        self._database = database
+        self._notifiers = notifiers
+        self._metrics = metrics
+        self._log = log
+
+    def send(self, order: Order, note: Note, now: float) -> None:
+        """Sends a claimed note and writes how it stands."""
+        notifier = self._notifiers.get(order.target)
+        if notifier is None:
+            self._finish(order, NoteState.FAILED, f"no notifier named {order.target} is configured any more", now)
+            return
+        if _LOUDNESS.index(note.severity) < _LOUDNESS.index(notifier.min_severity):
+            self._finish(order, NoteState.SENT, f"not sent: quieter than {notifier.min_severity.value}", now)
+            return
+        if order.state is NoteState.RENEWING and self._over(order, now):
+            self._finish(order, NoteState.SENT, "", now)
+            return
+        try:
+            notifier.send(note)
+        except ExternalError as error:
+            self._failed(order, note, error, now)
+            return
+        self._metrics.notifications.labels(order.target, "sent").inc()
+        if isinstance(notifier, Renews) and not note.resolved and note.severity is Severity.CRITICAL:
+            self._renew(order, now, now + notifier.renew_every)
+        else:
+            self._finish(order, NoteState.SENT, "", now)
+
+    def _over(self, order: Order, now: float) -> bool:
+        """Whether the alert of this note has been resolved or has lived long enough."""
+        if order.expires_at is not None and now > order.expires_at:
+            return True
+        with self._database.read() as tx:
+            others = orders.notes_of(tx, order.watch_id)
+        return any(
+            isinstance(other.payload, Note) and other.payload.resolved and other.created_at >= order.created_at
+            for other in others
+        )
+
+    def _renew(self, order: Order, now: float, next_at: float) -> None:
+        renewed = replace(
+            order,
+            state=NoteState.RENEWING,
+            attempts=0,
+            detail="",
+            next_at=next_at,
+            expires_at=order.expires_at or order.created_at + _ALERT_LIFE,
+            updated_at=now,
+        )
+        with self._database.write() as tx:
+            orders.save(tx, renewed)
+
+    def _failed(self, order: Order, note: Note, error: ExternalError, now: float) -> None:
+        attempts = order.attempts + 1
+        self._metrics.notifications.labels(order.target, "failed").inc()
+        if error.permanent or attempts >= _ATTEMPTS:
+            self._log.error("note_failed", note=note.id, notifier=order.target, error=str(error), title=note.title)
+            self._finish(replace(order, attempts=attempts), NoteState.FAILED, str(error), now)
+            return
+        wait = max(_BACKOFF[min(attempts - 1, len(_BACKOFF) - 1)], error.retry_after or 0.0)
+        self._log.warning("note_retry", note=note.id, notifier=order.target, error=str(error), wait=wait)
+        with self._database.write() as tx:
+            orders.save(tx, replace(order, attempts=attempts, detail=str(error), next_at=now + wait, updated_at=now))
+
+    def _finish(self, order: Order, state: NoteState, detail: str, now: float) -> None:
+        with self._database.write() as tx:
+            orders.save(tx, replace(order, state=state, detail=detail, next_at=None, updated_at=now))

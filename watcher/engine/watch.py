@@ -1,0 +1,265 @@
+"""One look at one watch: gather, detect, decide, and write all of it in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from watcher import detect, verdict
+from watcher.engine import respond, schedule
+from watcher.engine.gather import Gather, Gathered
+from watcher.engine.lease import Keeper
+from watcher.engine.notes import deliver, note
+from watcher.errors import LeaseLostError
+from watcher.kit import clock, text
+from watcher.model.decision import Outcome, Reason
+from watcher.model.deploy import Deploy
+from watcher.model.finding import Band, Finding, Findings, Recovery, State
+from watcher.model.order import RollbackState, Topic
+from watcher.model.series import Series
+from watcher.model.service import Role
+from watcher.model.watch import Watch, WatchState
+from watcher.store import deploys, looks, orders, watches
+from watcher.store.database import Database
+from watcher.store.looks import Look
+from watcher.store.watches import Claim
+from watcher.telemetry.metrics import Metrics
+from watcher.verdict import Context, Nearby
+
+_NEARBY = 2 * 3600.0  # deploys this long before ours may still be what is seen
+_BLIND_LIMIT = 900.0  # blind for this long, or a quarter of the window: somebody is told
+_SETTLED = frozenset({RollbackState.ACCEPTED, RollbackState.VERIFIED, RollbackState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One look's work, before it is written."""
+
+    look: Look | None
+    response: respond.Response
+    blind: float
+
+
+class Watcher:
+    """Makes the looks that are due."""
+
+    def __init__(
+        self, database: Database, gather: Gather, keeper: Keeper, metrics: Metrics, base_url: str, log: Any
+    ) -> None:
+        self._database = database
+        self._gather = gather
+        self._keeper = keeper
+        self._metrics = metrics
+        self._base_url = base_url
+        self._log = log
+
+    def step(self, now: float, stopping: Callable[[], bool]) -> bool:
+        """Claims one due watch and makes every look that is due on it; whether there was one."""
+        with self._database.write() as tx:
+            claims = watches.claim_due(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds)
+        for claim in claims:
+            with self._keeper.keeping_watch(claim.watch.id):
+                self._look_until(claim, now, stopping)
+        return bool(claims)
+
+    def _look_until(self, claim: Claim, now: float, stopping: Callable[[], bool]) -> None:
+        watch = claim.watch
+        try:
+            gathered = self._gather.gather(watch, now)
+            while watch.next_look_at is not None and watch.next_look_at <= now and not stopping():
+                watch = self._look(claim, watch, gathered, now)
+            with self._database.write() as tx:
+                watches.release(tx, claim)
+        except LeaseLostError:
+            self._log.info("watch_lease_lost", watch=watch.id)
+            self._gather.forget(watch.id)
+        except Exception:
+            # A poisoned watch is pushed forward, so that it cannot stop the others; then the error is loud.
+            self._gather.forget(watch.id)
+            self._push_forward(claim, watch, now)
+            raise
+        if watch.ended:
+            self._gather.forget(watch.id)
+
+    def _look(self, claim: Claim, watch: Watch, gathered: Gathered, now: float) -> Watch:
+        began = clock.monotonic()
+        at = watch.next_look_at if watch.next_look_at is not None else now
+        with self._database.read() as tx:
+            previous = looks.last(tx, watch.id)
+            history = watches.history(tx, watch.service, watch.environment)
+            others = deploys.since(tx, watch.started_at - _NEARBY)
+        if watch.state is WatchState.RECOVERING:
+            outlook = self._recovery_look(watch, gathered, previous, at, now)
+        else:
+            outlook = self._harm_look(watch, gathered, previous, _nearby(watch, others), history, at, now)
+        self._write(claim, watch, gathered, outlook, now)
+        self._observe(watch, outlook, at, now, clock.monotonic() - began)
+        return outlook.response.watch
+
+    def _harm_look(
+        self,
+        watch: Watch,
+        gathered: Gathered,
+        previous: Look | None,
+        nearby: tuple[Nearby, ...],
+        history: Sequence[Watch],
+        at: float,
+        now: float,
+    ) -> Outlook:
+        findings = detect.look(gathered.calibration, gathered.recent, at, previous.findings if previous else None)
+        facts = respond.Facts(
+            history=history,
+            last_look=schedule.is_last_look(watch, at, gathered.recent),
+            last_ticket_look=schedule.is_last_ticket_look(watch, at, gathered.recent),
+            base_url=self._base_url,
+            now=now,
+        )
+        context = _context(watch, gathered, nearby, facts)
+        decision = verdict.decide(context, findings)
+        response = respond.respond(watch, decision, facts)
+        look = Look(watch.id, at, now, findings, decision, dict(gathered.failures))
+        blind = self._blind(watch, findings, at)
+        return Outlook(look, self._told_if_blind(watch, response, findings, blind, now), blind)
+
+    def _recovery_look(self, watch: Watch, gathered: Gathered, previous: Look | None, at: float, now: float) -> Outlook:
+        """While the rollback is on its way only points are gathered; then the signals are watched coming back."""
+        accepted = watch.rollback_state in _SETTLED and watch.recovery_until is not None
+        if not accepted or watch.recovery_until is None:
+            waiting = replace(watch, last_look_at=at, next_look_at=schedule.next_look(watch, at))
+            return Outlook(None, respond.Response(waiting), 0.0)
+        since = watch.recovery_until - watch.policy.recovery_window
+        recoveries = detect.recovery(gathered.calibration, gathered.recent, since, at)
+        harmed = previous.findings.signals if previous else ()
+        names = [finding.name for finding in harmed if finding.state is State.ALARM] or list(recoveries)
+        chosen = {name: recoveries.get(name, Recovery.UNMEASURABLE) for name in names}
+        response = respond.respond_to_recovery(watch, chosen, at=at, now=now, base_url=self._base_url)
+        return Outlook(None, response, 0.0)
+
+    def _write(self, claim: Claim, before: Watch, gathered: Gathered, outlook: Outlook, now: float) -> None:
+        response = outlook.response
+        with self._database.write() as tx:
+            watches.save(tx, claim, response.watch)
+            if outlook.look is not None:
+                looks.add(tx, outlook.look)
+            if gathered.settled and not gathered.stored:
+                looks.keep_calibration(tx, before.id, now, gathered.calibration.to_bytes())
+            for name, series in gathered.fresh.items():
+                looks.add_points(tx, before.id, name, series, _band(gathered, name, series))
+            for order in response.orders:
+                orders.add(tx, order)
+            for event, line in response.events:
+                watches.log(tx, before.id, now, event, line)
+        gathered.written()
+
+    def _observe(self, before: Watch, outlook: Outlook, at: float, now: float, seconds: float) -> None:
+        after = outlook.response.watch
+        self._metrics.look_lag.observe(max(now - at, 0.0))
+        self._metrics.look_duration.observe(seconds)
+        said = after.outcome.value if after.outcome else after.reason.value
+        self._metrics.looks.labels(after.service, said).inc()
+        if outlook.blind:
+            self._metrics.blind_seconds.labels(after.service).inc(outlook.blind)
+        if after.outcome is not before.outcome and after.outcome is not None:
+            self._metrics.decisions.labels(after.service, after.outcome.value, after.reason.value).inc()
+            self._log.info(
+                "watch_decided",
+                watch=after.id,
+                service=after.service,
+                version=after.version,
+                outcome=after.outcome.value,
+                reason=after.reason.value,
+                sentence=after.sentence,
+            )
+        if after.state is not before.state:
+            self._log.info("watch_state", watch=after.id, service=after.service, state=after.state.value)
+
+    def _blind(self, watch: Watch, findings: Findings, at: float) -> float:
+        """Seconds since the last look if a required signal could not be measured in them."""
+        required = {signal.name for signal in watch.policy.signals if signal.role is Role.REQUIRED}
+        unseen = [f for f in findings.signals if f.name in required and f.state is State.UNMEASURABLE]
+        if not unseen or at > watch.until:
+            return 0.0
+        return at - max(watch.last_look_at or watch.finished_at, watch.finished_at)
+
+    def _told_if_blind(
+        self, before: Watch, response: respond.Response, findings: Findings, blind: float, now: float
+    ) -> respond.Response:
+        """Counts blind time; once it has grown too long, somebody is told, once a watch."""
+        if not blind:
+            return response
+        watch = replace(response.watch, blind_seconds=before.blind_seconds + blind)
+        limit = min(_BLIND_LIMIT, before.policy.window / 4)
+        if watch.ended or not before.blind_seconds < limit <= watch.blind_seconds:
+            return replace(response, watch=watch)
+        sentence = f"Not measured for {text.duration(watch.blind_seconds)}: {_unseen(findings.signals)}."
+        message = note(watch, Topic.BLIND, sentence, now, self._base_url)
+        return replace(
+            response,
+            watch=watch,
+            orders=(*response.orders, *deliver(message, watch.policy, now)),
+            events=(*response.events, ("blind", sentence)),
+        )
+
+    def _push_forward(self, claim: Claim, watch: Watch, now: float) -> None:
+        """After an unexpected error: the next look comes a step later; a watch that never succeeds ends in error."""
+        self._metrics.looks.labels(watch.service, "internal_error").inc()
+        with self._database.write() as tx:
+            if now < watch.ticket_until + schedule.grace(watch) or watch.state is WatchState.RECOVERING:
+                watches.release(tx, claim, now + max(watch.policy.step, 5.0))
+                return
+            sentence = "The watcher failed on this watch until its window was over; its log says why."
+            failed = replace(
+                watch,
+                state=WatchState.DONE,
+                outcome=watch.outcome or Outcome.ERROR,
+                reason=watch.reason if watch.outcome else Reason.INTERNAL_ERROR,
+                sentence=watch.sentence if watch.outcome else sentence,
+                ended_at=now,
+                next_look_at=None,
+            )
+            watches.save(tx, claim, failed)
+            watches.log(tx, watch.id, now, "failed", sentence)
+            for order in deliver(note(failed, Topic.INCONCLUSIVE, sentence, now, self._base_url), watch.policy, now):
+                orders.add(tx, order)
+
+
+def _context(watch: Watch, gathered: Gathered, nearby: tuple[Nearby, ...], facts: respond.Facts) -> Context:
+    return Context(
+        service=watch.service,
+        environment=watch.environment,
+        version=watch.version,
+        started_at=watch.started_at,
+        finished_at=watch.finished_at,
+        until=watch.until,
+        ticket_until=watch.ticket_until,
+        false_rollback_probability=watch.policy.false_rollback_probability,
+        signals=watch.policy.signals,
+        failed_sources=gathered.failures,
+        nearby=nearby,
+        last_look=facts.last_look,
+        last_ticket_look=facts.last_ticket_look,
+    )
+
+
+def _nearby(watch: Watch, others: Sequence[Deploy]) -> tuple[Nearby, ...]:
+    """The other deploys around this one in the same environment, those of the same service first."""
+    found = [
+        Nearby(service, other.environment, other.version, other.started_at, other.finished_at)
+        for other in others
+        if other.id != watch.deploy_id and other.environment == watch.environment
+        for service in (other.services or (other.attributes.get("service") or other.attributes.get("repository", "?"),))
+    ]
+    return tuple(sorted(found, key=lambda near: (near.service != watch.service, near.started_at)))
+
+
+def _band(gathered: Gathered, name: str, series: Series) -> Band | None:
+    return detect.band(gathered.calibration, name, series) if len(series) else None
+
+
+def _unseen(findings: Sequence[Finding]) -> str:
+    return ", ".join(
+        f"{finding.name} ({finding.cause.value.replace('_', ' ')})"
+        for finding in findings
+        if finding.state is State.UNMEASURABLE
+    )

@@ -1,0 +1,91 @@
+"""Every metric, declared once (docs/metrics.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+_LAG = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600)
+_COST = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+
+
+class Metrics:
+    """The metrics of one daemon, in a registry of their own."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.deploys_received = self._counter(
+            "deploys_received", "Deploy messages, by outcome.", "hook outcome"
+        )
+        self.unwatched_deploys = self._counter("unwatched_deploys", "Deploys that no service matched.", "hook")
+        self.looks = self._counter("looks", "Looks at watches, by what they said.", "service outcome")
+        self.look_lag = self._histogram("look_lag_seconds", "How late a look was.", "", _LAG)
+        self.look_duration = self._histogram("look_duration_seconds", "Time that a look took.", "", _COST)
+        self.source_errors = self._counter("source_errors", "Failed questions to sources.", "source fault")
+        self.newest_point_age = self._gauge(
+            "source_newest_point_age_seconds", "Age of the newest complete point.", "source signal service"
+        )
+        self.decisions = self._counter("decisions", "Verdicts on deploys.", "service outcome reason")
+        self.rollbacks = self._counter("rollbacks", "Rollbacks by the state they came to.", "service state")
+        self.blind_seconds = self._counter(
+            "blind_seconds", "Time in which a required signal could not be measured.", "service"
+        )
+        self.heartbeat = self._gauge("loop_heartbeat_timestamp_seconds", "When a loop last proved its life.", "loop")
+        self.loop_errors = self._counter("loop_errors", "Unexpected errors that a loop survived.", "loop")
+        self.notifications = self._counter("notifications", "Notes sent, by notifier.", "notifier outcome")
+        self.http_requests = self._counter("http_requests", "Requests answered.", "route method status")
+        self.http_duration = self._histogram("http_request_duration_seconds", "Time to answer.", "route", _COST)
+        build = self._gauge("build_info", "Always 1; the version is the label.", "version")
+        build.labels(version).set(1)
+
+    def watch_store(
+        self,
+        watches: Callable[[], Mapping[str, int]],
+        orders: Callable[[], Mapping[tuple[str, str], int]],
+    ) -> None:
+        """Exposes what the store counts, asked anew at each scrape."""
+        self.registry.register(_StoreCollector(watches, orders))
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The exposition in the form that the `Accept` header asks for, and its content type."""
+        encoder, content_type = choose_encoder(accept)
+        return encoder(self.registry), content_type
+
+    def _counter(self, name: str, text: str, labels: str) -> Counter:
+        return Counter(f"watcher_{name}", text, labels.split(), registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: str) -> Gauge:
+        return Gauge(f"watcher_{name}", text, labels.split(), registry=self.registry)
+
+    def _histogram(self, name: str, text: str, labels: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"watcher_{name}", text, labels.split(), buckets=buckets, registry=self.registry)
+
+
+class _StoreCollector:
+    def __init__(
+        self, watches: Callable[[], Mapping[str, int]], orders: Callable[[], Mapping[tuple[str, str], int]]
+    ) -> None:
+        self._watches = watches
+        self._orders = orders
+
+    def collect(self) -> Iterable[Metric]:
+        by_state = GaugeMetricFamily("watcher_watches", "Watches by state.", labels=["state"])
+        by_order = GaugeMetricFamily("watcher_orders", "Orders of the outbox.", labels=["kind", "state"])
+        for state, number in self._watches().items():
+            by_state.add_metric([state], number)
+        for (kind, state), number in self._orders().items():
+            by_order.add_metric([kind, state], number)
+        return [by_state, by_order]
+
+    def describe(self) -> Iterable[Any]:
+        return []
