@@ -1,3 +1,9 @@
-"""Findings -> Decision: pure policy that knows no statistics, no clock and no network."""
+"""Pure policy: findings become a decision with a reason and a plain sentence. It knows no statistics."""
 
 from __future__ import annotations
+
+from watcher.verdict.assessment import Assessment
+from watcher.verdict.context import Context, Nearby
+from watcher.verdict.policy import assess, decide, standing
+
+__all__ = ["Assessment", "Context", "Nearby", "assess", "decide", "standing"]
