@@ -1,0 +1,111 @@
+"""What the shop's users do, as a seeded random process: one law for the past that is written to the history file and
+for the present that is scraped, so that the two continue each other. A version of the shop is a change of that law.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+SESSIONS_PER_SECOND = 80.0
+CONVERSION = 0.12  # share of sessions that end in an order
+NEW_VISITORS = 0.7  # share of sessions by people who were not here before
+REQUESTS_PER_SESSION = 4.0
+ERROR_SHARE = 0.01  # of requests
+MEDIAN_LATENCY = 0.12  # seconds
+LATENCY_SPREAD = 0.5  # standard deviation of the logarithm
+QUESTIONS_PER_SECOND = 0.2  # ordinary tickets
+WRITING_TIME = 2.0  # mean seconds from a failed checkout to the ticket about it
+
+# Upper bounds of the latency histogram, seconds; +Inf follows.
+BOUNDS = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0)
+# What a request in each bucket took, for the histogram's sum: the middle, and a guess for the open end.
+_MIDDLES = np.array([(low + high) / 2 for low, high in zip((0.0, *BOUNDS), (*BOUNDS, 8.0), strict=True)])
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a version does to users: factors on the normal law; `complaints` are tickets about the checkout a second."""
+
+    conversion: float = 1.0
+    errors: float = 1.0
+    latency: float = 1.0
+    complaints: float = 0.02
+
+
+# v3 loses three orders in eight; about one lost order in seven becomes a ticket.
+VERSIONS: Mapping[str, Behaviour] = MappingProxyType(
+    {
+        "v1": Behaviour(),
+        "v2": Behaviour(),
+        "v3": Behaviour(conversion=0.62, errors=3.5, latency=1.5, complaints=0.5),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What happened in one span of time. `requests` has one count for each latency bucket, shape (len(BOUNDS) + 1,)."""
+
+    visitors: int
+    sessions: int
+    orders: int
+    requests: Counts
+    errors: int
+    seconds_spent: float
+    questions: int
+    complaints: int
+
+
+class Traffic:
+    """Draws ticks. Not safe to use from several threads."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+
+    def tick(self, start: float, seconds: float, behaviour: Behaviour) -> Tick:
+        """What `behaviour` makes of the span of `seconds` that begins at `start` (unix seconds)."""
+        draw = self._random
+        sessions = int(draw.poisson(SESSIONS_PER_SECOND * wave(start) * seconds))
+        hits = int(draw.poisson(sessions * REQUESTS_PER_SESSION))
+        requests = draw.multinomial(hits, _shares(MEDIAN_LATENCY * behaviour.latency))
+        return Tick(
+            visitors=int(draw.binomial(sessions, NEW_VISITORS)),
+            sessions=sessions,
+            orders=int(draw.binomial(sessions, CONVERSION * behaviour.conversion)),
+            requests=requests,
+            errors=int(draw.binomial(hits, ERROR_SHARE * behaviour.errors)),
+            seconds_spent=float(requests @ _MIDDLES),
+            questions=int(draw.poisson(QUESTIONS_PER_SECOND * seconds)),
+            complaints=int(draw.poisson(behaviour.complaints * seconds)),
+        )
+
+    def delay(self) -> float:
+        """Seconds that a customer takes to write a ticket."""
+        return float(self._random.exponential(WRITING_TIME))
+
+    def pick(self, choices: int) -> int:
+        """One of `choices`, each as likely."""
+        return int(self._random.integers(choices))
+
+    def moment(self, start: float, seconds: float) -> float:
+        """Some moment of the span."""
+        return start + float(self._random.random()) * seconds
+
+
+def wave(at: float) -> float:
+    """The slow swing of demand around 1: a known function of the time, so that past and present agree."""
+    return 1.0 + 0.15 * math.sin(at * math.tau / 5400) + 0.05 * math.sin(at * math.tau / 700)
+
+
+def _shares(median: float) -> NDArray[np.float64]:
+    """Probability of each latency bucket under a log-normal law."""
+    below = [0.5 * math.erfc(math.log(median / bound) / (LATENCY_SPREAD * math.sqrt(2))) for bound in BOUNDS]
+    return np.diff(np.array([0.0, *below, 1.0]))
