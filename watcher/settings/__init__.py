@@ -1,0 +1,8 @@
+"""The configuration file: YAML -> frozen settings. Every mistake is named at once, with file, line and path."""
+
+from __future__ import annotations
+
+from watcher.settings.loading import load
+from watcher.settings.types import Adapter, Server, Settings, Token
+
+__all__ = ["Adapter", "Server", "Settings", "Token", "load"]

@@ -1,0 +1,262 @@
+"""A YAML file as plain values that remember their lines.
+
+Plain scalars follow YAML 1.2's core schema, so `no`, `on` and `2026-11-22` stay text; every key is text. A key that
+stands twice, a tag, an endless alias: each is a problem with its line, never an exception.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+
+from watcher.errors import ConfigError, Problem
+
+Path = tuple[str | int, ...]
+
+_MAX_BYTES = 4 * 1024 * 1024
+_MAX_VALUES = 100_000  # aliases of aliases can blow a few lines up to billions of values
+_MAX_DEPTH = 40
+_TAG = "tag:yaml.org,2002:"
+
+
+def write_path(path: Path) -> str:
+    """`("server", "tokens", 0, "name")` -> `server.tokens[0].name`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+@dataclass(slots=True)
+class Document:
+    """Plain values, the line of every key and list item, and what is wrong so far.
+
+    Attributes:
+        spoiled: paths whose value is not what the file meant; nothing more is to be said of them.
+    """
+
+    file: str
+    value: Any = None
+    lines: dict[Path, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    spoiled: set[Path] = field(default_factory=set)
+
+    def line(self, path: Path) -> int:
+        """The line of `path`, or of the nearest thing around it that stands in the file."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def read(file: str) -> Document:
+    """The document in `file`; ConfigError if it cannot be read or is not YAML at all."""
+    text = _read_text(file)
+    document = Document(file)
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is not None:
+            document.value = _Builder(document).value(node, ())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else loader.line + 1
+        raise _failed(file, line, _syntax(error, _line_of(text, line))) from None
+    except _Refused as error:
+        raise _failed(file, error.line, error.message) from None
+    except ValueError:  # an escape that is no character
+        raise _failed(file, loader.line + 1, "a \\ escape names no character (expected YAML)") from None
+    finally:
+        loader.dispose()
+    return document
+
+
+def _failed(file: str, line: int, message: str) -> ConfigError:
+    return ConfigError((Problem(file, line, "", message),))
+
+
+def _read_text(file: str) -> str:
+    path = FilePath(file)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _failed(file, 1, "there is no such file (expected a YAML file)") from None
+    except IsADirectoryError:
+        raise _failed(file, 1, "is a directory (expected a YAML file)") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise _failed(file, 1, f"cannot be read: {reason} (expected a YAML file)") from None
+    if len(data) > _MAX_BYTES:
+        raise _failed(file, 1, f"larger than {_MAX_BYTES} bytes (expected a YAML file)")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _failed(file, line, "not UTF-8 (expected text in UTF-8)") from None
+    odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if odd:
+        line = text.count("\n", 0, odd.start()) + 1
+        raise _failed(file, line, f"holds the control character U+{ord(odd[0]):04X} (expected text in UTF-8)")
+    return text
+
+
+def _line_of(text: str, line: int) -> str:
+    lines = text.splitlines()
+    return lines[line - 1] if 0 < line <= len(lines) else ""
+
+
+class _Refused(Exception):  # noqa: N818  # control flow inside this module
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.message = message
+
+
+def _syntax(error: yaml.MarkedYAMLError, line: str) -> str:
+    """What PyYAML found, without the file's own words: they may be a secret."""
+    found = re.sub(r"'[^'<]{3,}'", "...", ": ".join(filter(None, (error.context, error.problem))))
+    found = " ".join(found.split())
+    if "alias" in found:
+        hint = "an anchor &name before its alias *name, or quotes around text that begins with *"
+    elif "${" in line:
+        hint = 'quotes around "${...}" inside { } or [ ]'
+    elif "\t" in line:
+        hint = "spaces, not tabs, before a key"
+    else:
+        hint = "YAML"
+    return f"not valid YAML: {found} (expected {hint})"
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's parser with the plain scalars of YAML 1.2 and a limit on nesting."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise _Refused(self.line + 1, f"nested deeper than {_MAX_DEPTH} levels (expected a flat configuration)")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+_PLAIN: tuple[tuple[str, str, str], ...] = (
+    # tag, pattern, first characters; https://yaml.org/spec/1.2.2/#1032-tag-resolution
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
+    ("merge", r"<<", "<"),
+)
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in _PLAIN:
+    _Loader.add_implicit_resolver(_TAG + _tag, re.compile(rf"(?:{_pattern})\Z"), [c.replace("\0", "") for c in _first])
+
+
+def _integer(text: str) -> int:
+    if len(text) > 100:
+        raise ValueError
+    return int(text, 0 if text[:2] in {"0x", "0o"} else 10)
+
+
+def _float(text: str) -> float:
+    return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+
+
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "null": lambda _: None,
+    "bool": lambda text: text.lower() == "true",
+    "int": _integer,
+    "float": _float,
+    "merge": str,
+}
+
+
+class _Builder:
+    """Turns composed nodes into values and notes lines and problems in the document."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._left = _MAX_VALUES
+        self._reported: set[int] = set()  # nodes; an alias is met again wherever it is used
+
+    def value(self, node: yaml.Node, path: Path) -> Any:
+        self._left -= 1
+        if self._left < 0 or len(path) > _MAX_DEPTH:
+            raise _Refused(_line(node), "grows without end (expected aliases that are not nested in themselves)")
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            result: dict[str, Any] = {}
+            self._fill(node, path, result)
+            return result
+        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        return self._spoil(node, path, "a tag that means nothing here (expected a plain value)")
+
+    def _item(self, node: yaml.Node, path: Path) -> Any:
+        self._document.lines[path] = _line(node)
+        return self.value(node, path)
+
+    def _fill(self, node: yaml.MappingNode, path: Path, result: dict[str, Any]) -> None:
+        """Adds the node's own keys, then those of `<<`; a key that is there already wins."""
+        seen: dict[str, int] = {}
+        merges: list[yaml.Node] = []
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._problem(key, path, "a key that is no text (expected key: value)")
+            elif key.value in seen:
+                what = f"the key stands twice, first in line {seen[key.value]} (expected it once)"
+                self._problem(key, (*path, key.value), what)
+            else:
+                seen[key.value] = _line(key)
+                if key.tag == _TAG + "merge":
+                    merges.append(value)
+                elif key.value not in result:
+                    self._document.lines[*path, key.value] = _line(key)
+                    result[key.value] = self.value(value, (*path, key.value))
+        for merged in merges:
+            for part in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
+                self._merge(part, path, result)
+
+    def _merge(self, node: yaml.Node, path: Path, result: dict[str, Any]) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise _Refused(_line(node), "grows without end (expected aliases that are not nested in themselves)")
+        if isinstance(node, yaml.MappingNode):
+            self._fill(node, path, result)
+        else:
+            self._problem(node, (*path, "<<"), "merges no mapping (expected << with an alias such as *name)")
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        build = _SCALARS.get(node.tag.removeprefix(_TAG))
+        if build is None:
+            return self._spoil(node, path, "a tag that means nothing here (expected a plain value)")
+        try:
+            value = build(node.value)
+            str(node.value).encode()
+        except UnicodeEncodeError:
+            return self._spoil(node, path, "half of a character (expected text in UTF-8)")
+        except ValueError:
+            return self._spoil(node, path, "not a number that can be used (expected a smaller one)")
+        return value
+
+    def _spoil(self, node: yaml.Node, path: Path, message: str) -> None:
+        self._problem(node, path, message)
+        self._document.spoiled.add(path)
+
+    def _problem(self, node: yaml.Node, path: Path, message: str) -> None:
+        if id(node) not in self._reported:
+            self._reported.add(id(node))
+            self._document.problems.append(Problem(self._document.file, _line(node), write_path(path), message))
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1

@@ -1,0 +1,57 @@
+"""From a file's name to settings: everything that is wrong is gathered before anything is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from watcher.settings import document, references, sections, words
+from watcher.settings.options import PolicyOptions
+from watcher.settings.report import Report
+from watcher.settings.services import check_defaults, compile_services
+from watcher.settings.types import Settings
+
+SECTIONS = ("server", "store", *sections.ADAPTER_SECTIONS, "defaults", "services")
+
+
+def load(path: str, environ: Mapping[str, str]) -> Settings:
+    """The settings in the file `path`, with `${NAME}` taken from `environ`.
+
+    Raises:
+        ConfigError: every problem at once, in the order of the file.
+    """
+    file = document.read(path)
+    report = Report(file, references.resolve(file, environ))
+    top = _top(file.value, report)
+    server = sections.server(top["server"], report)
+    store_url = sections.store_url(top["store"], report)
+    known = sections.known(top, report)
+    defaults = report.validated(PolicyOptions, top["defaults"], ("defaults",))
+    if defaults is not None:
+        check_defaults(defaults, known, report)
+    rollbacks, services = compile_services(top["services"], defaults or PolicyOptions(), known, report)
+    report.finish()
+    if server is None or store_url is None:
+        raise AssertionError("a section without a value has a problem")
+    return Settings(
+        file=path,
+        server=server,
+        store_url=store_url,
+        **{section: MappingProxyType(known.adapters[section]) for section in sections.ADAPTER_SECTIONS},
+        rollbacks=MappingProxyType(rollbacks),
+        services=MappingProxyType({service.name: service for service in services}),
+        warnings=report.warnings,
+    )
+
+
+def _top(value: object, report: Report) -> dict[str, dict[str, Any]]:
+    """Every section as a mapping; one that is missing or wrong is empty."""
+    expected = f"the sections {', '.join(SECTIONS)}"
+    raw = report.mapping(value, (), expected)
+    for name in raw:
+        if name not in SECTIONS:
+            report.add((name,), f"unknown section{words.nearest(name, SECTIONS)} (expected {words.one_of(SECTIONS)})")
+    present = {name: raw[name] for name in SECTIONS if name in raw}
+    top = {name: dict(report.mapping(item, (name,), "a mapping of keys and values")) for name, item in present.items()}
+    return {name: top.get(name, {}) for name in SECTIONS}

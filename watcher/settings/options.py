@@ -1,0 +1,154 @@
+"""What may stand in a configuration, apart from the adapters' own options: one model a section.
+
+The descriptions are the documentation: the JSON schema and docs/config.md are made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from watcher.model.service import Harm, Kind, Mode, Role
+from watcher.settings.units import Duration, Share
+
+DAY = 86400.0
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TokenOptions(_Section):
+    """Who may speak to the API. A caller sends the token as `Authorization: Bearer ...`."""
+
+    name: str = Field(description="Who holds the token; it stands in the record of what was approved or refused.")
+    token: SecretStr = Field(min_length=8, description="The token itself: at least 8 characters.")
+    scopes: tuple[Literal["read", "deploy", "approve"], ...] = Field(
+        min_length=1,
+        description="What the holder may do: `read` the page and the API, announce a `deploy`, `approve` a rollback.",
+    )
+
+
+class ServerOptions(_Section):
+    """Where webhooks, the API and the page are served."""
+
+    listen: str = Field(default="127.0.0.1:8080", description="Address and port, `host:port` or `[ipv6]:port`.")
+    external_url: str | None = Field(
+        default=None,
+        description="How people reach this server; links in notes start with it. Without it: `http://` and `listen`.",
+    )
+    tokens: tuple[TokenOptions, ...] = Field(
+        default=(),
+        description="Tokens for the page and the API; one with scope `read` is needed when listening beyond loopback.",
+    )
+    max_body: int = Field(
+        default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="Largest request body that is read, in bytes."
+    )
+
+
+class StoreOptions(_Section):
+    """Where everything is kept. Without this section: the file `watcher.db` in the current folder."""
+
+    path: str | None = Field(
+        default=None, description="SQLite file; a relative path starts in the folder that the daemon is started in."
+    )
+    url: SecretStr | None = Field(
+        default=None,
+        description="Database URL instead of `path`: `sqlite:///file` or `postgresql://user:password@host/database`.",
+    )
+
+
+class PolicyOptions(_Section):
+    """What a service does not say itself comes from `defaults`."""
+
+    mode: Mode = Field(
+        default=Mode.OBSERVE,
+        description="What may be done about a regressed deploy: `observe` only records and tells, `ask` waits for a "
+        "person's approval, `act` rolls back.",
+    )
+    window: Duration = Field(
+        default=3600.0, ge=30, le=7 * DAY, description="How long metrics are watched after the deploy has finished."
+    )
+    ticket_window: Duration | None = Field(
+        default=None,
+        le=30 * DAY,
+        description="How long tickets are watched; at least `window`. Without it: `window`, and at least 4h if the "
+        "service has a ticket signal, for customers write later than they suffer.",
+    )
+    step: Duration | None = Field(
+        default=None,
+        ge=1,
+        description="Time between looks; at most `window`. Without it: the smallest step of the service's signals.",
+    )
+    false_rollback_probability: Share = Field(
+        default=0.01,
+        gt=0,
+        le=0.2,
+        description="How probable it may be that a harmless deploy is called regressed: per watch, over all its looks "
+        "and signals.",
+    )
+    history: Duration = Field(
+        default=14 * DAY,
+        le=400 * DAY,
+        description="How far back the service's own history is read, to know what is normal; longer than `window`.",
+    )
+    recovery_window: Duration = Field(
+        default=1800.0,
+        ge=30,
+        le=7 * DAY,
+        description="How long the signals may take to come back after a rollback before that is an emergency.",
+    )
+    approval_timeout: Duration = Field(
+        default=1800.0, ge=30, le=7 * DAY, description="How long an approval is waited for in mode `ask`."
+    )
+    notify: tuple[str, ...] = Field(default=(), description="Names of the notifiers that are told.")
+
+
+class SignalOptions(_Section):
+    """One thing to watch. All other keys of a metric signal are the query that its source understands."""
+
+    source: str | None = Field(default=None, description="Name of the metric source that measures it.")
+    tickets: str | None = Field(default=None, description="Name of the ticket system to count in, instead of `source`.")
+    kind: Kind | None = Field(
+        default=None,
+        description="How the values behave: `gauge` a level, `count` events a step, `rate` events a second, `ratio` a "
+        "share of a total, `latency` a duration. Tickets are a `count`.",
+    )
+    harm: Harm | None = Field(
+        default=None, description="Which direction hurts users: `up`, `down` or `either`. Only a control needs none."
+    )
+    role: Role | None = Field(
+        default=None,
+        description="`required`: without it measured to the end no deploy is healthy; `supporting`: may show harm, may "
+        "be missing; `control`: a series that the deploy cannot touch, to tell its harm from everybody's. Without it: "
+        "metrics are required, tickets supporting.",
+    )
+    step: Duration | None = Field(
+        default=None, ge=1, le=DAY, description="Width of a bucket. Without it: 60s for metrics, 5m for tickets."
+    )
+    settle: Duration = Field(
+        default=0.0, le=DAY, description="How long a point takes to be final, beyond what the source itself says."
+    )
+    min_effect: Share = Field(default=0.03, description="Relative change below which nothing is called harm.")
+    must_see: Share | None = Field(
+        default=None,
+        gt=0,
+        description="Relative harm that the window must be able to show, or the deploy cannot be called healthy. "
+        "Without it: 30%, or `min_effect` if that is more.",
+    )
+    control: str | None = Field(default=None, description="Name of a signal of this service with the role `control`.")
+
+
+class ServiceOptions(PolicyOptions):
+    """One service: which deploys are its own, what is watched, what is done."""
+
+    match: Mapping[str, str] | None = Field(
+        default=None,
+        description="Attribute of a deploy -> pattern with `*`; all must match. Without it: `service` is this name.",
+    )
+    signals: Mapping[str, Mapping[str, object]] = Field(description="Name -> signal.", min_length=1)
+    rollback: Mapping[str, object] | None = Field(
+        default=None, description="The team's rollback hook: its `kind` and options. Modes `ask` and `act` need it."
+    )

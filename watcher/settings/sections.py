@@ -1,0 +1,139 @@
+"""Sections of the file that are read one by one: server, store, and the named adapters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from watcher import registry
+from watcher.kit.outside import is_web_url
+from watcher.settings import words
+from watcher.settings.document import Path
+from watcher.settings.options import ServerOptions, StoreOptions, TokenOptions
+from watcher.settings.report import Report
+from watcher.settings.types import Adapter, Server, Token, is_loopback
+
+ADAPTER_SECTIONS = ("hooks", "sources", "ticket_systems", "notifiers")
+
+_LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/@?#\s]+)):(\d{1,5})", re.ASCII)
+_POSTGRESQL = re.compile(r"(?:postgres|postgresql)(?=://)")
+
+
+def server(raw: Mapping[str, Any], report: Report) -> Server | None:
+    path: Path = ("server",)
+    options = report.validated(ServerOptions, raw, path)
+    if options is None:
+        return None
+    tokens = _tokens(options.tokens, (*path, "tokens"), report)
+    found = _LISTEN.fullmatch(options.listen)
+    port = int(found[3]) if found else 0
+    if found is None or port > 65535:
+        report.add((*path, "listen"), "not an address (expected host:port such as 127.0.0.1:8080)")
+        return None
+    host = found[1] or found[2]
+    if not is_loopback(host):
+        _check_open_server(options, report)
+    url = (options.external_url or f"http://{options.listen}").rstrip("/")
+    if not is_web_url(url):
+        report.add((*path, "external_url"), "not a URL (expected one such as https://watcher.example.com)")
+    return Server(host=host, port=port, external_url=url, tokens=tokens, max_body=options.max_body)
+
+
+def _check_open_server(options: ServerOptions, report: Report) -> None:
+    if not any("read" in token.scopes for token in options.tokens):
+        report.add(
+            ("server", "tokens"),
+            "the server can be reached from other machines (expected a token with the scope read, "
+            "or listen on 127.0.0.1)",
+        )
+    if options.external_url is None:
+        report.warn(("server", "listen"), "without server.external_url the links in notes lead nowhere from outside")
+
+
+def _tokens(options: tuple[TokenOptions, ...], path: Path, report: Report) -> tuple[Token, ...]:
+    names: set[str] = set()
+    texts: set[str] = set()
+    for index, option in enumerate(options):
+        text = option.token.get_secret_value()
+        if option.name in names:
+            report.add((*path, index, "name"), "another token has this name (expected a name of its own)")
+        if text in texts:
+            report.add((*path, index, "token"), "another token is the same (expected a token of its own)")
+        if not (text.isascii() and text.isprintable() and " " not in text):
+            report.add((*path, index, "token"), "cannot be sent in a header (expected visible ASCII without spaces)")
+        names.add(option.name)
+        texts.add(text)
+    return tuple(Token(option.name, option.token, frozenset(option.scopes)) for option in options)
+
+
+def store_url(raw: Mapping[str, Any], report: Report) -> SecretStr | None:
+    """The SQLAlchemy URL of the store."""
+    options = report.validated(StoreOptions, raw, ("store",))
+    if options is None:
+        return None
+    if options.url is not None and options.path is not None:
+        report.add(("store",), "has both path and url (expected one of them)")
+    if options.url is None:
+        path = options.path or "watcher.db"
+        if "?" in path:  # what follows would be options of the connection
+            report.add(("store", "path"), "not a file name (expected one without '?')")
+        return SecretStr(f"sqlite:///{path}")
+    url = _POSTGRESQL.sub("postgresql+psycopg", options.url.get_secret_value(), count=1)
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        report.add(
+            ("store", "url"),
+            "not a database that can be used (expected sqlite:///file or postgresql://user:password@host/database)",
+        )
+    return SecretStr(url)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What services may refer to.
+
+    Attributes:
+        adapters: section -> name -> adapter, where it is right.
+        kinds: section -> every configured name -> its kind, None if that is not known.
+    """
+
+    adapters: Mapping[str, Mapping[str, Adapter]]
+    kinds: Mapping[str, Mapping[str, str | None]]
+
+
+def known(top: Mapping[str, Mapping[str, Any]], report: Report) -> Known:
+    """Reads the sections of named adapters."""
+    adapters: dict[str, dict[str, Adapter]] = {}
+    kinds: dict[str, dict[str, str | None]] = {}
+    for section in ADAPTER_SECTIONS:
+        raw = top.get(section, {})
+        right = [(name, adapter(section, value, (section, name), report)) for name, value in raw.items()]
+        adapters[section] = {name: one for name, one in right if report.name((section, name)) and one is not None}
+        kinds[section] = {name: _kind(section, value) for name, value in raw.items()}
+    return Known(adapters, kinds)
+
+
+def _kind(section: str, value: object) -> str | None:
+    kind = value.get("kind") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) and kind in registry.kinds(section) else None
+
+
+def adapter(section: str, value: object, path: Path, report: Report) -> Adapter | None:
+    """The adapter at `path`, named by the last part of it that is a name of its own."""
+    kinds = registry.kinds(section)
+    raw = report.mapping(value, path, f"a mapping with kind: {words.one_of(kinds)}")
+    if not isinstance(value, dict):
+        return None
+    kind = raw.get("kind")
+    if "kind" not in raw or kind is None:
+        report.add((*path, "kind"), f"is missing (expected {words.one_of(kinds)})")
+        return None
+    if not isinstance(kind, str) or kind not in kinds:
+        report.unknown((*path, "kind"), "kind", kind, kinds, "an adapter")
+        return None
+    model = registry.adapter(section, kind).Options
+    options = report.validated(model, {key: item for key, item in raw.items() if key != "kind"}, path)
+    return None if options is None else Adapter(str(path[1]), kind, options)

@@ -1,0 +1,163 @@
+"""Compiles the services: what each one says, what it takes from the defaults, and whether that fits together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from watcher.model.service import Mode, Role, Service, Signal
+from watcher.settings import sections
+from watcher.settings.document import Path
+from watcher.settings.options import PolicyOptions, ServiceOptions
+from watcher.settings.report import Report
+from watcher.settings.sections import Known
+from watcher.settings.signals import compile_signal
+from watcher.settings.types import Adapter
+from watcher.settings.units import write_duration
+
+_LATE_TICKETS = 4 * 3600.0  # customers write later than they suffer
+
+
+def compile_services(
+    raw: Mapping[str, Any], defaults: PolicyOptions, known: Known, report: Report
+) -> tuple[dict[str, Adapter], list[Service]]:
+    """The rollback targets by service, and the services; only what is right."""
+    if not raw and not report.spoiled(("services",)):
+        report.add(("services",), "names no service (expected at least one service)")
+    rollbacks: dict[str, Adapter] = {}
+    services: list[Service] = []
+    for name, value in raw.items():
+        path: Path = ("services", name)
+        report.name(path)
+        own = report.mapping(value, path, "a mapping with signals")
+        if own.get("rollback") is not None:
+            rollback = sections.adapter("rollback", own["rollback"], (*path, "rollback"), report)
+            rollbacks |= {name: rollback} if rollback else {}
+        service = _service(path, own, defaults, known, report) if isinstance(value, dict) else None
+        if service is not None:
+            services.append(service)
+    _check_twins(services, report)
+    return rollbacks, services
+
+
+def _service(
+    path: Path, raw: Mapping[str, Any], defaults: PolicyOptions, known: Known, report: Report
+) -> Service | None:
+    """The service at `path`, checked as far as it can be; None and problems if it is not right."""
+    asked = raw.get("signals")
+    signals = [
+        compile_signal(signal, (*path, "signals", name), known, report)
+        for name, signal in (asked.items() if isinstance(asked, dict) else ())
+    ]
+    own = report.validated(ServiceOptions, _outline(raw), path)
+    if own is None:
+        return None
+    policy = _inherited(own, defaults)
+    _check_notify(own.notify, path, known, report)
+    if own.match is not None and not own.match:
+        report.add((*path, "match"), "matches every deploy (expected at least one attribute and its pattern)")
+    if policy.mode is not Mode.OBSERVE and own.rollback is None:
+        report.add((*path, "rollback"), f"is missing, and the mode is {policy.mode} (expected a rollback hook)")
+    right = tuple(signal for signal in signals if signal is not None)
+    if len(right) < len(signals):
+        return None
+    service = _compiled(str(path[-1]), own, policy, right)
+    _check_times(service, path, report)
+    _check_controls(service, path, report)
+    return service
+
+
+def _outline(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A service without the inside of what is read by others: their problems must not hide those of its own."""
+    outline = dict(raw)
+    if raw.get("rollback") is not None:
+        outline["rollback"] = {}
+    if isinstance(raw.get("signals"), dict):
+        outline["signals"] = {name: {} for name in raw["signals"]}
+    return outline
+
+
+def _inherited(own: ServiceOptions, defaults: PolicyOptions) -> PolicyOptions:
+    """`own`, and what it does not say from `defaults`; a key without a value says nothing."""
+    said = {key: getattr(own, key) for key in own.model_fields_set & PolicyOptions.model_fields.keys()}
+    return defaults.model_copy(update={key: value for key, value in said.items() if value is not None})
+
+
+def _compiled(name: str, own: ServiceOptions, policy: PolicyOptions, signals: tuple[Signal, ...]) -> Service:
+    late = any(signal.is_tickets for signal in signals)
+    ticket_window = policy.ticket_window
+    if ticket_window is None:
+        ticket_window = max(policy.window, _LATE_TICKETS) if late else policy.window
+    smallest = min(signal.step for signal in signals)
+    return Service(
+        name=name,
+        match=dict(own.match) if own.match else {"service": name},
+        signals=signals,
+        mode=policy.mode,
+        window=policy.window,
+        ticket_window=ticket_window,
+        step=policy.step if policy.step is not None else min(smallest, policy.window),
+        history=policy.history,
+        false_rollback_probability=policy.false_rollback_probability,
+        rollback=name if own.rollback is not None else None,
+        recovery_window=policy.recovery_window,
+        approval_timeout=policy.approval_timeout,
+        notify=policy.notify,
+    )
+
+
+def _check_notify(names: tuple[str, ...], path: Path, known: Known, report: Report) -> None:
+    for index, name in enumerate(names):
+        where = (*path, "notify", index)
+        if name not in known.kinds["notifiers"]:
+            report.unknown(where, "notifier", name, known.kinds["notifiers"], "one under notifiers")
+        elif name in names[:index]:
+            report.add(where, "the notifier stands twice (expected it once)")
+
+
+def _check_times(service: Service, path: Path, report: Report) -> None:
+    window = write_duration(service.window)
+    if service.step > service.window:
+        report.add((*path, "step"), f"longer than the window (expected at most {window})")
+    if service.ticket_window < service.window:
+        report.add((*path, "ticket_window"), f"shorter than the window (expected at least {window})")
+    if service.history <= service.window:
+        report.add((*path, "history"), f"not longer than the window (expected more than {window})")
+    for signal in service.signals:
+        longest = service.ticket_window if signal.is_tickets else service.window
+        if signal.step > longest:
+            what = f"the step of {write_duration(signal.step)} is longer than the window"
+            report.add((*path, "signals", signal.name, "step"), f"{what} (expected at most {write_duration(longest)})")
+
+
+def _check_controls(service: Service, path: Path, report: Report) -> None:
+    controls = {signal.name: signal for signal in service.signals if signal.role is Role.CONTROL}
+    for signal in service.signals:
+        where = (*path, "signals", signal.name, "control")
+        if signal.control is None:
+            continue
+        if signal.role is Role.CONTROL:
+            report.add(where, "a control cannot have a control itself (expected no such key)")
+        elif signal.control not in controls:
+            report.unknown(where, "control signal", signal.control, controls, "a signal with role: control")
+        elif controls[signal.control].step != signal.step:
+            step = write_duration(controls[signal.control].step)
+            report.add(where, f"the control has another step, {step} (expected the same step for both)")
+    if len(controls) == len(service.signals):
+        report.add((*path, "signals"), "only controls (expected a signal that is none)")
+
+
+def _check_twins(services: list[Service], report: Report) -> None:
+    seen: dict[frozenset[tuple[str, str]], str] = {}
+    for service in services:
+        match = frozenset(service.match.items())
+        if match in seen:
+            report.warn(
+                ("services", service.name),
+                f"matches the same deploys as {seen[match]}: each deploy is watched for both",
+            )
+        seen.setdefault(match, service.name)
+
+
+def check_defaults(defaults: PolicyOptions, known: Known, report: Report) -> None:
+    _check_notify(defaults.notify, ("defaults",), known, report)
