@@ -12,19 +12,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from watcher.model.deploy import Deploy, Parsed
+from watcher.model.memory import Point as Point  # noqa: PLC0414  # part of the port `Memory`
 from watcher.model.order import Note, Receipt, RollbackOrder, RollbackState, Severity
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.model.tickets import Tickets
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One remembered point. Within a stream, `(at, key)` is unique: appending it again replaces its value."""
-
-    at: float
-    value: float
-    key: str = ""
 
 
 class Memory(Protocol):

@@ -37,15 +37,16 @@ class Keeper:
         with self._keeping(self._orders, order_id):
             yield
 
-    def renew(self) -> None:
+    def step(self, _now: float) -> bool:
         """Prolongs every lease in use; a loop calls it every `RENEW_SECONDS`."""
         with self._lock:
             held_watches, held_orders = list(self._watches), list(self._orders)
         if not held_watches and not held_orders:
-            return
+            return False
         with self._database.write() as tx:
             watches.renew(tx, self.owner, held_watches, LEASE_SECONDS)
             orders.renew(tx, self.owner, held_orders, LEASE_SECONDS)
+        return False
 
     def let_go(self) -> None:
         """Ends the named leases of this process, so that another takes over at once."""

@@ -154,9 +154,7 @@ def respond_to_recovery(
     waited = text.duration(watch.policy.recovery_window)
     still = [name for name, state in recoveries.items() if state is Recovery.NOT_YET]
     if still:
-        sentence = (
-            f"{waited} after the rollback to {watch.target_version}, {', '.join(still)} still shows harm: act."
-        )
+        sentence = f"{waited} after the rollback to {watch.target_version}, {', '.join(still)} still shows harm: act."
     else:
         sentence = f"{waited} after the rollback to {watch.target_version}, {names} cannot be measured: look yourself."
     ended = replace(over, recovered=False if still else None)

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from watcher.model.memory import Point
 from watcher.store import codec
 from watcher.store.database import Database, Tx, database_time
 from watcher.store.schema import leases, memory_points, memory_values
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """One remembered point, as `ports.Point`."""
-
-    at: float
-    value: float
-    key: str = ""
 
 
 class StoreMemory:
@@ -42,7 +33,7 @@ class StoreMemory:
         with self._database.write() as tx:
             tx.execute(_upsert(tx, memory_values, ("owner", "key"), "value"), [row])
 
-    def append(self, points: Mapping[str, Iterable[Any]]) -> None:
+    def append(self, points: Mapping[str, Iterable[Point]]) -> None:
         rows = [
             {"owner": self._owner, "stream": stream, "at": point.at, "key": point.key, "value": point.value}
             for stream, batch in points.items()
@@ -52,7 +43,7 @@ class StoreMemory:
             with self._database.write() as tx:
                 tx.execute(_upsert(tx, memory_points, ("owner", "stream", "at", "key"), "value"), rows)
 
-    def range(self, stream: str, start: float, end: float) -> Sequence[Remembered]:
+    def range(self, stream: str, start: float, end: float) -> Sequence[Point]:
         table = memory_points.c
         query = (
             select(table.at, table.value, table.key)
@@ -60,7 +51,7 @@ class StoreMemory:
             .order_by(table.at, table.key)
         )
         with self._database.read() as tx:
-            return [Remembered(at, value, key) for at, value, key in tx.execute(query)]
+            return [Point(at, value, key) for at, value, key in tx.execute(query)]
 
     def streams(self, prefix: str = "") -> Sequence[str]:
         table = memory_points.c

@@ -1,0 +1,44 @@
+"""`watcher import`: fills a source's own history, so that nobody waits two weeks for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn, TextIO
+
+import click
+
+from watcher import settings as configuration
+from watcher.app import build_adapters, signals_of
+from watcher.errors import ConfigError, MalformedError, StoreUnavailableError
+from watcher.ports import Imports
+from watcher.store.database import Database
+
+
+@click.command(name="import")
+@click.option("--config", "path", required=True, type=click.Path(), help="The configuration file.")
+@click.option("--source", required=True, help="Name of the source whose history is filled.")
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+def import_(path: str, source: str, file: TextIO) -> None:
+    """Fill a source's history from FILE, OpenMetrics text with timestamps (`-` is standard input)."""
+    try:
+        settings = configuration.load(path, os.environ)
+        database = Database(settings.store_url.get_secret_value())
+        database.migrate()
+        adapter = build_adapters(settings, database).sources.get(source)
+        if adapter is None:
+            _fail(f"no source named {source}; the configuration has {', '.join(sorted(settings.sources)) or 'none'}")
+        if not isinstance(adapter, Imports):
+            _fail(f"source {source} keeps no history of its own: nothing to import into")
+        signals = signals_of(settings.services, source)
+        kept = adapter.import_openmetrics(file, signals)
+    except (ConfigError, StoreUnavailableError, MalformedError) as error:
+        _fail(str(error))
+    click.echo(f"{kept} samples imported into {source} for {len(signals)} signals")
+    if not kept:
+        _fail("nothing in the file matches what the signals of this source ask for")
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)

@@ -1,0 +1,163 @@
+"""Runs recorded cases through the product's own decision code, look by look, as if each had happened live."""
+
+from __future__ import annotations
+
+import json
+import math
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from watcher import detect, verdict
+from watcher.engine.cases import Case, parse_case, read_case
+from watcher.errors import MalformedError
+from watcher.model.decision import Decision, Outcome, Reason
+from watcher.model.finding import Finding, Findings
+from watcher.model.watch import WatchPlan
+from watcher.verdict import Assessment, Context
+from watcher.verdict.explain import internal_error
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: what was found, what each signal says, what was decided."""
+
+    findings: Findings
+    assessments: tuple[Assessment, ...]
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of one line: its result as JSON, or what was malformed; and the trace of an unexpected error."""
+
+    result: str | None = None
+    malformed: str | None = None
+    trace: str | None = None
+
+
+def run_case(case: Mapping[str, Any], false_rollback_probability: float = 0.01) -> dict[str, Any]:
+    """The result of one case, as JSON data; both as in docs/replay.md.
+
+    Raises:
+        MalformedError: the case is not of the format; it names the field.
+    """
+    return judge(parse_case(case), false_rollback_probability)
+
+
+def judge(case: Case, false_rollback_probability: float) -> dict[str, Any]:
+    """The result of one parsed case. All looks are made even after harm was called, as the score is that of all."""
+    scores: dict[str, float] = {}
+    score = 0.0
+    called: Look | None = None
+    last: Look | None = None
+    for look in _looks(case, false_rollback_probability):
+        score = max(score, look.decision.score)
+        for each in look.assessments:
+            scores[each.signal.name] = max(scores.get(each.signal.name, 0.0), each.score)
+        if called is None and look.decision.outcome is Outcome.REGRESSED:
+            called = look
+        last = look
+    if last is None:
+        raise MalformedError("signals", "at least one look")
+    return _result(case, called, last, score, scores)
+
+
+def _looks(case: Case, probability: float) -> Iterator[Look]:
+    start, until = case.deployed_at, case.until
+    plan = WatchPlan(case.signals, start, until, until, probability)
+    calibration = detect.calibrate(plan, {name: s.between(-math.inf, start) for name, s in case.series.items()})
+    context = Context(
+        service=case.service,
+        environment="",
+        version=str(case.id),
+        started_at=start,
+        finished_at=start,
+        until=until,
+        ticket_until=until,
+        false_rollback_probability=probability,
+        signals=case.signals,
+        failed_sources={},
+        nearby=case.nearby,
+    )
+    findings: Findings | None = None
+    looks = case.looks()
+    for at in looks:
+        if at == looks[-1]:
+            context = replace(context, last_look=True, last_ticket_look=True)
+        recent = {name: series.between(calibration.recent_from, at) for name, series in case.series.items()}
+        findings = detect.look(calibration, recent, at, findings)
+        yield Look(findings, verdict.assess(context, findings), verdict.decide(context, findings))
+
+
+def _result(case: Case, called: Look | None, last: Look, score: float, scores: Mapping[str, float]) -> dict[str, Any]:
+    shown = called or last
+    decision = shown.decision
+    outcome = decision.outcome or Outcome.INCONCLUSIVE
+    leading = decision.signals[0] if decision.signals and outcome is not Outcome.HEALTHY else None
+    found = {each.signal.name: each.finding for each in shown.assessments}
+    return {
+        "id": case.id,
+        "outcome": outcome.value,
+        "reason": decision.reason.value,
+        "decided_at": decision.at if called else None,
+        "onset": found[leading].onset if leading in found else None,
+        "score": score,
+        "sentence": decision.sentence,
+        "signals": [
+            _signal(_telling(each, called), each.finding.detectable, scores[each.signal.name])
+            for each in last.assessments
+        ],
+    }
+
+
+def _telling(at_the_end: Assessment, called: Look | None) -> Assessment:
+    """A culprit as it was seen when harm was called; every other signal as at the end of the window."""
+    if called is None or at_the_end.signal.name not in called.decision.signals:
+        return at_the_end
+    return next(each for each in called.assessments if each.signal.name == at_the_end.signal.name)
+
+
+def _signal(assessment: Assessment, detectable: float | None, score: float) -> dict[str, Any]:
+    finding: Finding = assessment.finding
+    return {
+        "name": assessment.signal.name,
+        "outcome": assessment.outcome.value,
+        "score": score,
+        "effect": finding.effect,
+        "effect_low": finding.effect_low,
+        "effect_high": finding.effect_high,
+        "onset": finding.onset,
+        "detectable": detectable,
+    }
+
+
+def failed(identity: str | int, error: Exception) -> dict[str, Any]:
+    """The result of a case on which the product itself failed."""
+    return {
+        "id": identity,
+        "outcome": Outcome.ERROR.value,
+        "reason": Reason.INTERNAL_ERROR.value,
+        "decided_at": None,
+        "onset": None,
+        "score": 0.0,
+        "sentence": internal_error(type(error).__name__),
+        "signals": [],
+    }
+
+
+def replay_line(line: bytes | str, false_rollback_probability: float) -> Replayed:
+    """Runs one line of a case file. Nothing in it makes this raise, so that the other lines still run."""
+    try:
+        case = read_case(line)
+    except MalformedError as error:
+        return Replayed(malformed=str(error))
+    try:
+        return Replayed(_json(judge(case, false_rollback_probability)))
+    except Exception as error:  # noqa: BLE001  # one bad case must not stop the others; it is reported
+        return Replayed(_json(failed(case.id, error)), trace=f"{case.id}: {traceback.format_exc()}")
+
+
+def _json(result: Mapping[str, Any]) -> str:
+    return json.dumps(result, ensure_ascii=False, allow_nan=False)
