@@ -1,0 +1,111 @@
+"""Errors as answers: one JSON shape, `{error, field?, expected?}`, a page for a browser, never a traceback."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from watcher.errors import (
+    ConflictError,
+    MalformedError,
+    NotFoundError,
+    StoreUnavailableError,
+    UnauthenticatedError,
+    WatcherError,
+)
+from watcher.web import rendering
+
+_STATUSES: dict[type[WatcherError], int] = {
+    UnauthenticatedError: 401,
+    MalformedError: 400,
+    NotFoundError: 404,
+    ConflictError: 409,
+    StoreUnavailableError: 503,
+}
+_RETRY_SECONDS = 5
+
+
+class ErrorView(BaseModel):
+    """What went wrong."""
+
+    error: str = Field(description="One line for people.")
+    field: str | None = Field(default=None, description="Path of the offending field; empty for the whole body.")
+    expected: str | None = Field(default=None, description="What was expected there.")
+
+
+def install(app: FastAPI) -> None:
+    """Every way to fail, answered."""
+    app.add_exception_handler(WatcherError, _ours)
+    app.add_exception_handler(StarletteHTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+def internal_error() -> Response:
+    return JSONResponse({"error": "internal error"}, 500)
+
+
+def malformed(field: str, expected: str) -> dict[str, str]:
+    """The body of a `400`."""
+    return {"error": f"{field}: expected {expected}" if field else f"expected {expected}"} | {
+        "field": field,
+        "expected": expected,
+    }
+
+
+def _ours(request: Request, error: Exception) -> Response:
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 500)
+    if isinstance(error, MalformedError):
+        return _answer(request, status, malformed(error.field, error.expected))
+    if status == 500:
+        return internal_error()
+    # What a store says of itself may name its host: that is for the log.
+    text = "the store is unavailable" if isinstance(error, StoreUnavailableError) else str(error)
+    return _answer(request, status, {"error": text})
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)  # noqa: S101 -- the handler is installed for it
+    phrase = HTTPStatus(error.status_code).phrase
+    text = phrase.lower() if error.detail == phrase else str(error.detail)
+    return _answer(request, error.status_code, {"error": text}, dict(error.headers or {}))
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- the handler is installed for it
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    field = "" if first["type"] == "json_invalid" else ".".join(where)
+    expected = "JSON" if first["type"] == "json_invalid" else _expected(first)
+    return _answer(request, 400, malformed(field, expected))
+
+
+def _expected(problem: dict[str, Any]) -> str:
+    if problem["type"] == "missing":
+        return "a value"
+    if problem["type"] == "extra_forbidden":
+        return "no such key"
+    return str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def _answer(request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    headers = headers or {}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if status == 503:
+        headers["retry-after"] = str(_RETRY_SECONDS)
+    if _wants_page(request):
+        title = HTTPStatus(status).phrase
+        name = "sign_in.html" if status == 401 else "error.html"
+        return rendering.render(request, name, status, title=title, error=body["error"], headers=headers)
+    return JSONResponse(body, status, headers)
+
+
+def _wants_page(request: Request) -> bool:
+    path = request.url.path
+    return not path.startswith(("/api/", "/hooks/", "/events")) and "text/html" in request.headers.get("accept", "")

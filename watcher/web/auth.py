@@ -1,0 +1,165 @@
+"""Who may do what: bearer tokens with scopes, the page's signed session, and the guard against other sites' scripts.
+
+Secrets are compared as digests of bytes, every one of them, so that neither content nor order shows in the time.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import ipaddress
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.security import HTTPBearer
+
+from watcher.errors import UnauthenticatedError
+from watcher.web.context import Token, Web, web_of
+
+READ, DEPLOY, APPROVE = "read", "deploy", "approve"
+SCOPES = frozenset({READ, DEPLOY, APPROVE})
+SESSION_SECONDS = 12 * 3600
+COOKIE = "watcher_session"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOCAL = "local user"  # whoever reaches loopback without a token, in the audit log
+
+_scheme = HTTPBearer(auto_error=False, description="A token of the configuration, with the scope that the call needs.")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. `bearer`: proved by a header that no browser adds by itself."""
+
+    name: str
+    scopes: frozenset[str]
+    bearer: bool = False
+
+
+def principal(request: Request) -> Principal | None:
+    """Who asks, or None for somebody unknown.
+
+    Raises:
+        UnauthenticatedError: a bearer token was shown, and it is none of ours.
+    """
+    web = web_of(request)
+    open_scopes = _open_scopes(request, web)
+    header = request.headers.get("authorization")
+    if header is not None:
+        scheme, _, credentials = header.partition(" ")
+        token = _match(web.tokens, credentials.strip().encode("latin-1", "replace"))
+        if scheme.lower() != "bearer" or token is None:
+            raise UnauthenticatedError("unauthenticated")
+        return Principal(token.name, token.scopes | open_scopes, bearer=True)
+    token = read_session(web.tokens, request.cookies.get(COOKIE, ""), web.now())
+    if token is not None:
+        return Principal(token.name, token.scopes | open_scopes)
+    return Principal(_LOCAL, open_scopes) if open_scopes else None
+
+
+def require(scope: str) -> Callable[[Request], Principal]:
+    """A dependency: the principal, who has `scope`; else 401 or 403. For a change, also that no other site asked."""
+
+    def check(request: Request) -> Principal:
+        who = principal(request)
+        if who is None:
+            raise UnauthenticatedError("unauthenticated")
+        if request.method not in _SAFE and not who.bearer:
+            check_origin(request, must=who.name != _LOCAL)
+        if scope not in who.scopes:
+            raise HTTPException(403, f"this needs a token with the scope {scope}")
+        return who
+
+    return check
+
+
+# `Security` puts the padlock into the OpenAPI document; `require` does the work.
+Reader = Annotated[Principal, Depends(require(READ))]
+Deployer = Annotated[Principal, Depends(require(DEPLOY))]
+Approver = Annotated[Principal, Depends(require(APPROVE))]
+documented = Security(_scheme)
+
+
+def sign_in(web: Web, secret: str) -> tuple[Token, str] | None:
+    """The token with this secret and a session for it, or None."""
+    token = _match(web.tokens, secret.strip().encode("utf-8", "replace"))
+    return None if token is None else (token, make_session(token, web.now() + SESSION_SECONDS))
+
+
+def make_session(token: Token, expires_at: float) -> str:
+    """`name.expiry.signature`: signed with the token's secret, so that it ends with the token."""
+    name = urlsafe_b64encode(token.name.encode()).decode()
+    return f"{name}.{int(expires_at)}.{_signature(token, int(expires_at))}"
+
+
+def read_session(tokens: tuple[Token, ...], session: str, now: float) -> Token | None:
+    """The token that a session stands for; None if it is forged, over, or its token gone."""
+    try:
+        encoded, expiry, signature = session.split(".")
+        name, expires_at = urlsafe_b64decode(encoded.encode()).decode(), int(expiry)
+    except (ValueError, binascii.Error):
+        return None
+    for token in tokens:
+        if token.name == name and _same(signature.encode(), _signature(token, expires_at).encode()):
+            return token if now < expires_at else None
+    return None
+
+
+def check_origin(request: Request, *, must: bool) -> None:
+    """Refuses (403) what a page of another site has sent; `must`: also what does not say where it comes from."""
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site")
+    if origin is None and not must and site in (None, "same-origin", "none"):
+        return
+    if origin is not None and _netloc(origin) in {_host(request), _netloc(web_of(request).external_url)} - {""}:
+        return
+    raise HTTPException(403, "this was asked from another site")
+
+
+def _open_scopes(request: Request, web: Web) -> frozenset[str]:
+    """What needs no token. The host must be ours: another site's name that resolves to loopback is another site."""
+    if not web.loopback or not _is_loopback(_host(request), web.external_url):
+        return frozenset()
+    return frozenset({READ}) if web.tokens else SCOPES
+
+
+def _is_loopback(netloc: str, external_url: str) -> bool:
+    if netloc and netloc == _netloc(external_url):
+        return True
+    try:
+        host = urlsplit(f"//{netloc}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host(request: Request) -> str:
+    return request.headers.get("host", "").lower()
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _match(tokens: tuple[Token, ...], shown: bytes) -> Token | None:
+    found = None
+    for token in tokens:
+        if _same(shown, token.secret.get_secret_value().encode()) and shown:
+            found = token
+    return found
+
+
+def _same(left: bytes, right: bytes) -> bool:
+    return hmac.compare_digest(hashlib.sha256(left).digest(), hashlib.sha256(right).digest())
+
+
+def _signature(token: Token, expires_at: int) -> str:
+    message = f"deploy-watch session\n{token.name}\n{expires_at}".encode()
+    return hmac.new(token.secret.get_secret_value().encode(), message, hashlib.sha256).hexdigest()

@@ -1,0 +1,105 @@
+"""`POST /hooks/<name>`: what a CD system tells us. The raw body is verified before anything looks into it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from watcher.errors import MalformedError, NotFoundError, StoreUnavailableError, UnauthenticatedError
+from watcher.model.deploy import Parsed
+from watcher.telemetry.logs import logger
+from watcher.web.answers import ErrorView, malformed
+from watcher.web.context import Context, Web
+from watcher.web.receive import receive
+from watcher.web.schemas import DeployAccepted
+
+_BODY_SECONDS = 20.0  # within which a whole body must have come
+
+router = APIRouter(tags=["hooks"])
+
+
+@router.post(
+    "/hooks/{name}",
+    status_code=202,
+    response_model=None,
+    responses={
+        200: {"description": "A repeat of what is known, or nothing to do: `{ignored: reason}`."},
+        202: {"model": DeployAccepted, "description": "Stored durably."},
+        400: {"model": ErrorView, "description": "Not understood; names the field."},
+        401: {"model": ErrorView, "description": "The sender did not prove who it is."},
+        404: {"model": ErrorView, "description": "No such hook."},
+        408: {"model": ErrorView, "description": "The body did not come in time."},
+        413: {"model": ErrorView, "description": "The body is too large."},
+        422: {"model": ErrorView, "description": "No configured service matches (generic hooks only)."},
+        503: {"model": ErrorView, "description": "Nothing was stored; send it again."},
+    },
+)
+async def hook(name: str, request: Request, web: Context) -> Response:
+    """A webhook of a CD system, of the kind that the configuration gives this name."""
+    if name not in web.hooks:
+        raise NotFoundError("no such hook")
+    body = await read_body(request)
+    return await run_in_threadpool(_handle, web, name, lower_headers(request), body)
+
+
+async def read_body(request: Request) -> bytes:
+    """The raw body; 408 if it drips."""
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await request.body()
+    except TimeoutError:
+        raise HTTPException(408, "the body did not come in time", {"connection": "close"}) from None
+
+
+def lower_headers(request: Request) -> dict[str, str]:
+    """Header names in lower case; one that comes twice is joined, so that neither half is believed alone."""
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _handle(web: Web, name: str, headers: Mapping[str, str], body: bytes) -> Response:
+    adapter = web.hooks[name]
+    now = web.now()
+    try:
+        adapter.verify(headers, body, now)
+    except UnauthenticatedError as error:
+        logger("web").warning("hook_unauthenticated", hook=name, why=str(error))
+        web.count(name, "unauthenticated")
+        return JSONResponse({"error": "unauthenticated"}, 401, {"www-authenticate": "Bearer"})
+    try:
+        parsed = adapter.parse(headers, body, now)
+    except MalformedError as error:
+        logger("web").warning("hook_malformed", hook=name, field=error.field, expected=error.expected)
+        web.count(name, "malformed")
+        return JSONResponse(malformed(error.field, error.expected), 400)
+    return store(web, name, parsed, body, now, vendor=getattr(adapter, "vendor", True))
+
+
+def store(web: Web, name: str, parsed: Parsed, body: bytes, now: float, *, vendor: bool) -> Response:
+    """Stores a message and answers it; the answer comes after the durable write.
+
+    Raises:
+        StoreUnavailableError: nothing was stored.
+    """
+    try:
+        received = receive(web.database, web.services, name, parsed, body, now, vendor=vendor)
+    except StoreUnavailableError as error:
+        logger("web").error("hook_not_stored", hook=name, error=str(error))
+        web.count(name, "unavailable")
+        raise
+    web.count(name, received.outcome)
+    logger("web").info(
+        "deploy_received",
+        hook=name,
+        outcome=received.outcome,
+        deploy_id=received.body.get("deploy_id"),
+        watch_ids=received.body.get("watch_ids", []),
+        ignored=received.body.get("ignored"),
+    )
+    return JSONResponse(received.body, received.status)

@@ -1,0 +1,74 @@
+"""Jinja templates with everything escaped, and the few words that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from watcher import __version__
+from watcher.kit.text import duration, number, percent
+
+_HERE = Path(__file__).parent
+_MINUS = "\N{MINUS SIGN}"
+STATIC = _HERE / "static"
+_environment = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(
+    request: Request, name: str, status: int = 200, *, headers: Mapping[str, str] | None = None, **values: Any
+) -> Response:
+    """A template as an answer."""
+    now = request.app.state.web.now()
+    text = _environment.get_template(name).render(now=now, version=__version__, path=request.url.path, **values)
+    return HTMLResponse(text, status, dict(headers or {}))
+
+
+def moment(at: float | None, now: float) -> Markup:
+    """A time element: relative for the eye, exact in its title; the script keeps it fresh."""
+    if at is None:
+        return Markup("never")
+    exact = datetime.fromtimestamp(at, UTC)
+    return Markup('<time datetime="{}" title="{}" data-at="{}">{}</time>').format(
+        exact.strftime("%Y-%m-%dT%H:%M:%SZ"), exact.strftime("%Y-%m-%d %H:%M:%S UTC"), f"{at:.3f}", relative(at, now)
+    )
+
+
+def relative(at: float, now: float) -> str:
+    """`just now`, `12 min ago`, `in 3 h 20 min`."""
+    apart = at - now
+    if abs(apart) < 5:
+        return "just now"
+    return f"in {duration(apart)}" if apart > 0 else f"{duration(-apart)} ago"
+
+
+def signed_percent(share: float) -> str:
+    """`+12 %`, `-31 %` with a true minus sign, `0 %`."""
+    return f"{'+' if share > 0 else _MINUS if share < 0 else ''}{percent(abs(share))}"
+
+
+def words(name: object) -> str:
+    """`too_little_history` -> `too little history`."""
+    return str(name).replace("_", " ")
+
+
+_environment.filters |= {
+    "moment": moment,
+    "duration": duration,
+    "number": number,
+    "percent": percent,
+    "signed_percent": signed_percent,
+    "words": words,
+}

@@ -1,0 +1,113 @@
+"""The application, and uvicorn in a thread around it."""
+
+from __future__ import annotations
+
+import socket
+from threading import Event, Thread
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+
+from watcher import __version__
+from watcher.errors import WatcherError
+from watcher.kit import clock
+from watcher.web import answers, api, hooks, page, probes
+from watcher.web.context import Token, Web
+from watcher.web.live import Live
+from watcher.web.middleware import Guard
+from watcher.web.rendering import STATIC
+
+__all__ = ["Server", "Token", "Web", "create_app"]
+
+_START_SECONDS = 10.0
+_BACKLOG = 256
+_MOST_CONNECTIONS = 1000
+
+
+def create_app(web: Web) -> FastAPI:
+    """The application; its OpenAPI document is at `/openapi.json` (no docs page: that would load from elsewhere)."""
+    app = FastAPI(
+        title="deploy-watch",
+        version=__version__,
+        description="Tell of deploys, ask how they did, decide about rollbacks. Times are unix seconds.",
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(Guard, web=web)],
+    )
+    app.state.web = web
+    app.state.live = Live(web.database)
+    answers.install(app)
+    for room in (probes, hooks, api, page):
+        app.include_router(room.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app
+
+
+class Server:
+    """Serves an application from a thread of its own."""
+
+    def __init__(self) -> None:
+        self._server: uvicorn.Server | None = None
+        self._thread: Thread | None = None
+        self._live: Live | None = None
+        self.port = 0
+
+    def start(self, app: FastAPI, host: str, port: int) -> None:
+        """Binds, then serves; port 0 takes a free one, which `port` then names.
+
+        Raises:
+            WatcherError: the address cannot be listened on.
+        """
+        listener = _bind(host, port)
+        self.port = listener.getsockname()[1]
+        self._live = app.state.live
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = Thread(target=self._run, args=(self._server, listener), name="web", daemon=True)
+        self._thread.start()
+        deadline = clock.monotonic() + _START_SECONDS
+        while not self._server.started and self._thread.is_alive() and clock.monotonic() < deadline:
+            clock.wait(Event(), 0.01)
+        if not self._server.started:
+            raise WatcherError(f"the web server did not start on {host}:{port}")
+
+    @property
+    def alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Takes no new requests, finishes those in flight within `timeout` seconds, then drops the rest."""
+        if self._server is None or self._thread is None or self._live is None:
+            return
+        self._live.stopping.set()  # whoever listens for changes is let go
+        self._server.config.timeout_graceful_shutdown = max(int(timeout) - 1, 1)
+        self._server.should_exit = True
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._server.force_exit = True
+            self._thread.join(1.0)
+
+    @staticmethod
+    def _run(server: uvicorn.Server, listener: socket.socket) -> None:
+        with listener:
+            server.run(sockets=[listener])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise WatcherError(f"cannot listen on {host}:{port}: {reason.lower()}") from None
