@@ -6,7 +6,7 @@ A key that we do not know is an error: a typing mistake must not silently become
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -60,6 +60,7 @@ class Generic:
     """Our own JSON, proved by a bearer token, a Standard Webhooks signature, or both."""
 
     Options = GenericOptions
+    vendor: ClassVar[bool] = False  # our own format: a deploy of an unknown service is the sender's mistake (422)
 
     def __init__(self, name: str, options: GenericOptions, tools: Tools) -> None:  # noqa: ARG002 -- adapters are made alike
         self.name = name
