@@ -96,7 +96,7 @@ class Pipeline:
             if key in self._done:
                 return self._done[key]
             self._done[key] = Answer(
-                202, {"accepted": True, "target_version": target, "run": f"rollback-{len(self._done) + 1}"}
+                202, {"accepted": True, "target_version": target, "id": f"rollback-{len(self._done) + 1}"}
             )
         if not order.get("dry_run"):
             Thread(target=self._take_back, args=(target, rollback_id), daemon=True).start()

@@ -74,7 +74,7 @@ class Server:
         return f"http://127.0.0.1:{self._http.server_address[1]}"
 
     def start(self) -> None:
-        Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def stop(self) -> None:
         self._http.shutdown()
