@@ -105,16 +105,17 @@ class HttpClient:
                         auth=self._auth(),
                     )
                 )
-                answer = session.send(
+                # Closed by hand: an answer that was not read to its end keeps its socket, whatever the session does.
+                with session.send(
                     prepared,
                     timeout=limit,
                     stream=True,
                     allow_redirects=False,
                     verify=self._connection.ca_file or True,
                     cert=self._cert(),
-                )
-                body = _read(answer, began + limit, max_bytes or self._connection.max_bytes, _host(url))
-                return _checked(answer, body, _host(url))
+                ) as answer:
+                    body = _read(answer, began + limit, max_bytes or self._connection.max_bytes, _host(url))
+                    return _checked(answer, body, _host(url))
         except ExternalError as error:
             fault = error.fault
             raise
