@@ -7,7 +7,8 @@ stands twice, a tag, an endless alias: each is a problem with its line, never an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
@@ -61,12 +62,11 @@ def read(file: str) -> Document:
         if node is not None:
             document.value = _Builder(document).value(node, ())
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else loader.line + 1
+        line = _error_line(error)
         raise _failed(file, line, _syntax(error, _line_of(text, line))) from None
     except _Refused as error:
         raise _failed(file, error.line, error.message) from None
-    except ValueError:  # an escape that is no character
+    except (ValueError, OverflowError):  # an escape that is no character
         raise _failed(file, loader.line + 1, "a \\ escape names no character (expected YAML)") from None
     finally:
         loader.dispose()
@@ -113,6 +113,13 @@ class _Refused(Exception):  # noqa: N818  # control flow inside this module
         super().__init__(message)
         self.line = line
         self.message = message
+
+
+def _error_line(error: yaml.MarkedYAMLError) -> int:
+    """Where the mistake is: of what is never closed that is where it begins, not the end of the file."""
+    open_ended = error.context_mark is not None and "stream" in (error.problem or "")
+    mark = error.context_mark if open_ended else error.problem_mark
+    return int(mark.line) + 1 if mark else 1
 
 
 def _syntax(error: yaml.MarkedYAMLError, line: str) -> str:
@@ -172,7 +179,7 @@ def _float(text: str) -> float:
 _SCALARS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "null": lambda _: None,
-    "bool": lambda text: text.lower() == "true",
+    "bool": lambda text: {"true": True, "false": False}[text.lower()],
     "int": _integer,
     "float": _float,
     "merge": str,
@@ -185,12 +192,23 @@ class _Builder:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._left = _MAX_VALUES
+        self._depth = 0
         self._reported: set[int] = set()  # nodes; an alias is met again wherever it is used
 
     def value(self, node: yaml.Node, path: Path) -> Any:
+        with self._deeper(node):
+            return self._value(node, path)
+
+    @contextmanager
+    def _deeper(self, node: yaml.Node) -> Iterator[None]:
         self._left -= 1
-        if self._left < 0 or len(path) > _MAX_DEPTH:
+        self._depth += 1
+        if self._left < 0 or self._depth > _MAX_DEPTH:
             raise _Refused(_line(node), "grows without end (expected aliases that are not nested in themselves)")
+        yield
+        self._depth -= 1
+
+    def _value(self, node: yaml.Node, path: Path) -> Any:
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             result: dict[str, Any] = {}
             self._fill(node, path, result)
@@ -227,13 +245,11 @@ class _Builder:
                 self._merge(part, path, result)
 
     def _merge(self, node: yaml.Node, path: Path, result: dict[str, Any]) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise _Refused(_line(node), "grows without end (expected aliases that are not nested in themselves)")
-        if isinstance(node, yaml.MappingNode):
-            self._fill(node, path, result)
-        else:
+        if not isinstance(node, yaml.MappingNode):
             self._problem(node, (*path, "<<"), "merges no mapping (expected << with an alias such as *name)")
+            return
+        with self._deeper(node):
+            self._fill(node, path, result)
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         build = _SCALARS.get(node.tag.removeprefix(_TAG))
@@ -244,8 +260,8 @@ class _Builder:
             str(node.value).encode()
         except UnicodeEncodeError:
             return self._spoil(node, path, "half of a character (expected text in UTF-8)")
-        except ValueError:
-            return self._spoil(node, path, "not a number that can be used (expected a smaller one)")
+        except (ValueError, KeyError):
+            return self._spoil(node, path, "not a value that can be used (expected a plain one)")
         return value
 
     def _spoil(self, node: yaml.Node, path: Path, message: str) -> None:

@@ -113,6 +113,9 @@ def known(top: Mapping[str, Mapping[str, Any]], report: Report) -> Known:
         right = [(name, adapter(section, value, (section, name), report)) for name, value in raw.items()]
         adapters[section] = {name: one for name, one in right if report.name((section, name)) and one is not None}
         kinds[section] = {name: _kind(section, value) for name, value in raw.items()}
+    for name in kinds["ticket_systems"].keys() & kinds["sources"].keys():
+        # Signals, errors and metrics speak of both by name alone.
+        report.add(("ticket_systems", name), "a source has this name too (expected a name of its own)")
     return Known(adapters, kinds)
 
 

@@ -126,21 +126,25 @@ def explain(error: Mapping[str, Any], field: FieldInfo | None, given: str | None
     """
     kind, context = error["type"], error.get("ctx", {})
     wanted = expectation(field) if field else None
-    if kind == "missing":
-        return f"is missing (expected {wanted or 'a value'})"
-    if kind in FOREIGN:
-        return scrub(str(context.get("error", ""))) or "not valid"
     if kind in {"enum", "literal_error"}:
         return _choice(context["expected"], given)
     if kind in _BOUNDS or kind in _LENGTHS:
         return _bound(kind, context, wanted) if kind in _BOUNDS else _length(kind, context, wanted)
-    if kind == "string_pattern_mismatch":
-        return f"has another form (expected text that matches {context['pattern']})"
     stem, _, ending = kind.rpartition("_")
-    expected = wanted or _BY_TYPE.get(stem)
-    if expected and ending in {"type", "parsing", "float"}:
+    expected = wanted or _BY_TYPE.get(stem, "another value")
+    if kind in FOREIGN:
+        return _foreign(scrub(str(context.get("error", ""))), expected)
+    if ending in {"type", "parsing", "float"}:
         return wrong_type(error.get("input"), expected)
-    return f"{scrub(str(error['msg']))} (expected {expected or 'another value'})"
+    wrong = "is missing" if kind == "missing" else scrub(str(error["msg"]))
+    return f"{wrong} (expected {expected})"
+
+
+def _foreign(text: str, expected: str) -> str:
+    """An adapter's own words, in the form of ours as far as they allow."""
+    if text.startswith("expected "):
+        return f"not valid ({text})"
+    return text or f"not valid (expected {expected})"
 
 
 def wrong_type(value: object, expected: str) -> str:
