@@ -1,0 +1,96 @@
+"""Tells a URL of the team to roll back: JSON, signed by Standard Webhooks, one `Idempotency-Key` for one rollback.
+
+Idempotency-Key: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field, SecretStr, field_validator
+
+from watcher.kit.http import Connection
+from watcher.kit.outside import is_clean, is_web_url
+from watcher.kit.signatures import SigningSecret, sign_standard, signing_key
+from watcher.model.order import Receipt, RollbackOrder
+from watcher.ports import HttpResponse, Tools
+from watcher.rollback.order import told
+
+_REFERENCE = 200  # characters
+
+
+class WebhookOptions(Connection):
+    """Where to send orders and how to sign them."""
+
+    url: SecretStr = Field(description="Where orders are sent; never shown, for such URLs often hold a token.")
+    secret: SigningSecret | None = Field(
+        default=None, description="Signs every order as Standard Webhooks says: `whsec_` and base64, or any text."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_web_url(cls, url: SecretStr) -> SecretStr:
+        if not is_web_url(url.get_secret_value()):
+            raise ValueError("expected an http or https URL; a user and password go into `username` and `password`")
+        return url
+
+
+class Webhook:
+    """A POST for each order. The receiver must carry out one `Idempotency-Key` once, however often it comes."""
+
+    Options = WebhookOptions
+    idempotent: ClassVar[bool] = True
+
+    def __init__(self, name: str, options: WebhookOptions, tools: Tools) -> None:
+        self.name = name
+        self._url = options.url
+        self._key = signing_key(options.secret.get_secret_value()) if options.secret else None
+        self._http = tools.http(options)
+        self._now = tools.now
+
+    def trigger(self, order: RollbackOrder) -> Receipt:
+        """Any 2xx is an acceptance, not yet a rollback.
+
+        Raises:
+            ExternalError: as from the door; `sent` says whether the order may have been carried out.
+        """
+        body = payload(order)
+        answer = self._http.request(
+            "POST",
+            self._url.get_secret_value(),
+            data=body,
+            headers=headers(order, body, self._key, int(self._now())),
+        )
+        return Receipt(accepted=True, detail=f"answered {answer.status}", reference=reference(answer))
+
+
+def payload(order: RollbackOrder) -> bytes:
+    """The body; every attempt sends the same bytes."""
+    return json.dumps(told(order), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def headers(order: RollbackOrder, body: bytes, key: bytes | None, timestamp: int) -> dict[str, str]:
+    """`webhook-id` and `idempotency-key` are the order's key; the signature is of this attempt's time, unix seconds."""
+    plain = {
+        "content-type": "application/json",
+        "idempotency-key": order.key,
+        "webhook-id": order.key,
+        "webhook-timestamp": str(timestamp),
+    }
+    return plain if key is None else plain | {"webhook-signature": sign_standard(key, order.key, timestamp, body)}
+
+
+def reference(answer: HttpResponse) -> str:
+    """What the receiver calls this rollback, for people: JSON `id` or `reference`, else `Location`; or nothing."""
+    try:
+        told_back = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        told_back = None
+    fields: Mapping[str, Any] = told_back if isinstance(told_back, dict) else {}
+    for value in (fields.get("id"), fields.get("reference"), answer.headers.get("location")):
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63 else value
+        if isinstance(text, str) and is_clean(text, _REFERENCE):
+            return text
+    return ""
