@@ -1,0 +1,266 @@
+"""The outbox against a real receiver: intent first, one rollback, and a named state for every way it can go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from support.fault_server import Answer, FaultServer, Request
+from support.made import NOW, deploy, service, watch
+from support.orders import a_note, an_order
+from support.plain_tools import plain_tools
+from support.sqlite_store import sqlite_store
+
+from watcher import registry
+from watcher.engine.act import Actor
+from watcher.engine.lease import Keeper
+from watcher.engine.send import Sender
+from watcher.kit import clock
+from watcher.model.order import Note, RollbackState, Severity, Topic
+from watcher.model.service import Mode
+from watcher.model.watch import Watch, WatchState
+from watcher.store import deploys, orders, watches
+from watcher.store.database import Database
+from watcher.store.orders import NoteState, Order
+from watcher.telemetry.metrics import Metrics
+
+
+@dataclass
+class House:
+    """A store with a regressed watch, a receiver, and an actor that may be replaced as after a restart."""
+
+    database: Database
+    receiver: FaultServer
+    targets: dict[str, Any]
+    notifiers: dict[str, Any]
+
+    def actor(self, owner: str = "a") -> Actor:
+        keeper = Keeper(self.database, owner)
+        metrics, log = Metrics("test"), structlog.get_logger()
+        sender = Sender(self.database, self.notifiers, metrics, log)
+        return Actor(self.database, self.targets, sender, keeper, metrics, "http://watcher", log)
+
+    def drain(self, now: float, actor: Actor | None = None) -> None:
+        actor = actor or self.actor()
+        while actor.step(now):
+            pass
+
+    def order(self) -> Order:
+        with self.database.read() as tx:
+            found = orders.rollback_of(tx, "w-1")
+        assert found is not None
+        return found
+
+    def watch(self) -> Watch:
+        with self.database.read() as tx:
+            found = watches.get(tx, "w-1")
+        assert found is not None
+        return found
+
+    def topics(self) -> list[Topic]:
+        with self.database.read() as tx:
+            return [order.payload.topic for order in orders.notes_of(tx, "w-1") if isinstance(order.payload, Note)]
+
+    def keys(self) -> list[str]:
+        return [request.headers["idempotency-key"] for request in self.receiver.requests if request.path == "/rollback"]
+
+    def plan(self, **changes: Any) -> None:
+        values: dict[str, Any] = {"state": RollbackState.PLANNED, "next_at": NOW, "expires_at": None} | changes
+        payload = an_order(rollback_id="r-1", watch_id="w-1", bad_version="v2", target_version="v1")
+        with self.database.write() as tx:
+            orders.add(tx, Order("r-1", "w-1", "checkout", payload, created_at=NOW, updated_at=NOW, **values))
+
+
+def adapter(section: str, kind: str, **options: Any) -> Any:
+    made = registry.adapter(section, kind)
+    return made("checkout", made.Options(**options), plain_tools())
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    database = sqlite_store(tmp_path)
+    with FaultServer() as receiver:
+        receiver.answer = lambda _request: Answer(202)
+        with database.write() as tx:
+            deploys.put(tx, deploy())
+            watches.open_watch(tx, watch(state=WatchState.RECOVERING, policy=service(mode=Mode.ACT)))
+        yield House(
+            database,
+            receiver,
+            {"checkout": adapter("rollback", "webhook", url=f"{receiver.url}/rollback", timeout=0.5)},
+            {"oncall": adapter("notifiers", "slack", url=f"{receiver.url}/slack")},
+        )
+    database.close()
+
+
+def failing(times: int, answer: Answer) -> Callable[[Request], Answer]:
+    left = [times]
+
+    def reply(request: Request) -> Answer:
+        if request.path == "/rollback" and left[0] > 0:
+            left[0] -= 1
+            return answer
+        return Answer(202)
+
+    return reply
+
+
+def test_a_rollback_is_called_once_and_recovery_begins(house: House) -> None:
+    house.plan()
+    house.drain(NOW)
+    house.drain(NOW + 600)
+    assert house.keys() == ["r-1"]
+    assert house.order().state is RollbackState.ACCEPTED
+    assert house.watch().state is WatchState.RECOVERING
+    assert house.watch().recovery_until == NOW + house.watch().policy.recovery_window
+    assert house.topics() == [Topic.ROLLBACK_ACCEPTED]
+    body = json.loads(house.receiver.requests[0].body)
+    assert (body["bad_version"], body["target_version"], body["dry_run"]) == ("v2", "v1", False)
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(503), Answer(429, {"retry-after": "1"}), Answer(reset=True), Answer(delay=1.0)]
+)
+def test_what_may_pass_is_tried_again_under_the_same_key(house: House, answer: Answer) -> None:
+    house.receiver.answer = failing(2, answer)
+    house.plan()
+    for second in (0, 3, 10):
+        house.drain(NOW + second)
+    assert house.keys() == ["r-1"] * 3
+    assert house.order().state is RollbackState.ACCEPTED
+    assert house.order().attempts == 3
+
+
+def test_it_is_not_tried_again_before_its_time(house: House) -> None:
+    house.receiver.answer = failing(1, Answer(429, {"retry-after": "60"}))
+    house.plan()
+    house.drain(NOW)
+    house.drain(NOW + 59)
+    assert len(house.keys()) == 1
+    house.drain(NOW + 61)
+    assert house.order().state is RollbackState.ACCEPTED
+
+
+def test_a_refusal_is_final_and_a_person_is_called(house: House) -> None:
+    house.receiver.answer = failing(9, Answer(403))
+    house.plan()
+    house.drain(NOW)
+    house.drain(NOW + 3600)
+    assert len(house.keys()) == 1
+    assert house.order().state is RollbackState.FAILED
+    assert house.topics() == [Topic.ROLLBACK_FAILED]
+    assert house.watch().state is WatchState.DONE
+
+
+def test_a_target_that_never_answers_ends_as_unknown_not_as_failed(house: House) -> None:
+    house.receiver.answer = failing(99, Answer(reset=True))
+    house.plan()
+    for minute in range(30):
+        house.drain(NOW + 60 * minute)
+    assert house.order().state is RollbackState.UNKNOWN
+    assert Topic.ROLLBACK_UNKNOWN in house.topics()
+    assert house.watch().state is WatchState.RECOVERING  # it may have been carried out: the signals will tell
+
+
+def test_after_a_crash_in_the_call_an_idempotent_target_is_called_again_with_the_same_key(house: House) -> None:
+    house.plan(state=RollbackState.ATTEMPTED)
+    house.drain(NOW)
+    assert house.keys() == ["r-1"]
+    assert house.order().state is RollbackState.ACCEPTED
+
+
+def test_after_a_crash_in_the_call_a_command_is_not_run_again(house: House, tmp_path: Path) -> None:
+    trace = tmp_path / "ran"
+    house.targets["checkout"] = adapter("rollback", "command", argv=["touch", str(trace)])
+    house.plan(state=RollbackState.ATTEMPTED)
+    house.drain(NOW)
+    assert not trace.exists()
+    assert house.order().state is RollbackState.UNKNOWN
+    assert house.topics() == [Topic.ROLLBACK_UNKNOWN]
+
+
+def test_an_approval_that_nobody_gives_expires_and_says_so(house: House) -> None:
+    house.plan(next_at=NOW + 1800, expires_at=NOW + 1800)
+    house.drain(NOW + 1799)
+    assert house.order().state is RollbackState.PLANNED
+    house.drain(NOW + 1800)
+    assert house.order().state is RollbackState.EXPIRED
+    assert house.topics() == [Topic.APPROVAL_EXPIRED]
+    assert not house.keys()
+
+
+def test_a_refused_rollback_is_told_and_not_called(house: House) -> None:
+    house.plan(state=RollbackState.REFUSED)
+    house.drain(NOW)
+    assert house.topics() == [Topic.APPROVAL_REFUSED]
+    assert not house.keys()
+    assert house.watch().state is WatchState.DONE
+
+
+@pytest.mark.parametrize("state", [WatchState.SUPERSEDED, WatchState.STOPPED])
+def test_a_watch_that_ended_meanwhile_rolls_nothing_back(house: House, state: WatchState) -> None:
+    house.plan()
+    ended = replace(house.watch(), state=state, next_look_at=None)
+    with house.database.write() as tx:
+        watches.change(tx, ended)
+    house.drain(NOW)
+    assert not house.keys()
+    assert house.order().state is RollbackState.EXPIRED
+
+
+def test_a_service_that_lost_its_target_fails_loudly(house: House) -> None:
+    house.targets.clear()
+    house.plan()
+    house.drain(NOW)
+    assert house.order().state is RollbackState.FAILED
+
+
+def add_note(house: House, order_id: str = "o-1", created_at: float = NOW, **changes: Any) -> None:
+    note = a_note(id=order_id, alert="w-1", **changes)
+    with house.database.write() as tx:
+        orders.add(tx, Order(order_id, "w-1", "oncall", note, NoteState.PENDING, created_at, created_at, created_at))
+
+
+def note_order(house: House, order_id: str = "o-1") -> Order:
+    with house.database.read() as tx:
+        return next(order for order in orders.notes_of(tx, "w-1") if order.id == order_id)
+
+
+def test_a_note_is_sent_again_until_it_arrives(house: House) -> None:
+    statuses = iter([500, 429, 200])
+    house.receiver.answer = lambda _request: Answer(next(statuses))
+    add_note(house)
+    for second in (0, 3, 10):
+        house.drain(NOW + second)
+    assert note_order(house).state is NoteState.SENT
+    assert len(house.receiver.requests) == 3
+
+
+def test_a_note_too_quiet_for_its_notifier_is_not_sent(house: House) -> None:
+    add_note(house, severity=Severity.INFO)
+    house.drain(NOW)
+    assert not house.receiver.requests
+    assert note_order(house).state is NoteState.SENT
+
+
+def test_an_alert_is_renewed_until_it_is_resolved(house: House) -> None:
+    alertmanager = adapter("notifiers", "alertmanager", url=house.receiver.url, renew_every=60)
+    house.notifiers["oncall"] = alertmanager
+    house.receiver.answer = lambda _request: Answer(200)
+    add_note(house)
+    for second in (0, 30, 61, 125):
+        house.drain(NOW + second)
+    assert len(house.receiver.requests) == 3
+    assert note_order(house).state is NoteState.RENEWING
+    add_note(house, "o-2", NOW + 130, resolved=True, topic=Topic.RECOVERED, severity=Severity.WARNING)
+    for second in (130, 190, 260):
+        house.drain(NOW + second)
+    assert note_order(house).state is NoteState.SENT
+    assert len(house.receiver.requests) == 4
+    firing, ended = (json.loads(house.receiver.requests[index].body)[0] for index in (2, 3))
+    assert clock.parse_iso(firing["endsAt"]) > clock.now() >= clock.parse_iso(ended["endsAt"])
