@@ -17,6 +17,7 @@ _COUNTERS = {
     "shop_visitors": "People who came for the first time.",
     "shop_sessions": "Sessions begun.",
     "shop_orders": "Orders placed.",
+    "shop_requests": "Requests answered.",
     "shop_errors": "Requests that failed.",
 }
 _LATENCY = "shop_request_duration_seconds"
@@ -76,7 +77,7 @@ def _head(name: str, kind: str, help_text: str) -> tuple[str, str]:
 
 
 def _counter(name: str, totals: Totals) -> str:
-    return f"{name}_total {getattr(totals, name.removeprefix('shop_'))}"
+    return f"{name}_total {np.sum(getattr(totals, name.removeprefix('shop_')))}"
 
 
 def _histogram(totals: Totals) -> list[str]:

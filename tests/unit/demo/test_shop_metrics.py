@@ -42,7 +42,7 @@ def test_prometheus_itself_can_be_back_filled_with_the_history(tmp_path: Path) -
     (tmp_path / "past.om").write_text(_shop().history(NOW))
     argv = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=240h", "past.om", "blocks"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
-    series, points = len(BOUNDS) + 3 + 4, round(PAST / STEP) + 1
+    series, points = len(BOUNDS) + 3 + 5, round(PAST / STEP) + 1
     assert f" {series * points} " in done.stdout
 
 
@@ -52,7 +52,7 @@ def test_a_scrape_is_openmetrics() -> None:
         for family in text_string_to_metric_families(_shop().metrics(NOW))  # type: ignore[no-untyped-call]
     }
     assert families == {
-        **dict.fromkeys(("shop_visitors", "shop_sessions", "shop_orders", "shop_errors"), "counter"),
+        **dict.fromkeys(("shop_visitors", "shop_sessions", "shop_orders", "shop_requests", "shop_errors"), "counter"),
         "shop_request_duration_seconds": "histogram",
         "shop_version": "info",
     }
