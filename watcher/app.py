@@ -95,6 +95,7 @@ class App:
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
         self.supervisor = Supervisor(self.heartbeats, self.metrics, logs.logger("loop"))
         self._teardown = ExitStack()
+        self._failing: set[tuple[str, str, str]] = set()
         self.server: Server | None = None
 
     @property
@@ -201,10 +202,24 @@ class App:
         return Loop(f"collect-{name}", collector.step, min(source.interval / 10, 1.0))
 
     def _observe_source(self, source: str, signal: Signal, service: str, result: Series | ExternalError) -> None:
+        """Counts every failure, and logs when a source begins or ceases to fail a signal."""
+        asked = (source, signal.name, service)
         if isinstance(result, ExternalError):
             self.metrics.source_errors.labels(source, result.fault.value).inc()
-            self.log.warning("source_error", source=source, signal=signal.name, service=service, error=str(result))
+            if asked not in self._failing:
+                self._failing.add(asked)
+                self.log.warning(
+                    "source_failing",
+                    source=source,
+                    signal=signal.name,
+                    service=service,
+                    error=str(result),
+                    fault=result.fault.value,
+                )
             return
+        if asked in self._failing:
+            self._failing.discard(asked)
+            self.log.info("source_recovered", source=source, signal=signal.name, service=service)
         age = max(clock.now() - result.complete_until, 0.0)
         self.metrics.newest_point_age.labels(source, signal.name, service).set(age)
 
