@@ -123,7 +123,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.fixture
 def nothing_left_open() -> Iterator[None]:
     yield
-    gc.collect()  # a socket or a file that was left open warns here
+    gc.collect(1)  # a socket or a file that was left open warns here
 
 
 def test_every_kind_is_tested() -> None:
