@@ -43,7 +43,7 @@ TITLES: Mapping[Reason, str] = MappingProxyType(
 
 def internal_error(what: str) -> str:
     """For a watch that the watcher itself could not judge; `what` is safe to show."""
-    return f"the watcher itself failed while judging ({what}); nothing can be said of this deploy, look at it yourself"
+    return f"The watcher itself failed while judging ({what}); nothing can be said of this deploy, look at it yourself."
 
 
 def regressed(context: Context, culprits: Sequence[Assessment], score: float) -> str:
@@ -92,9 +92,9 @@ def _progress(context: Context, at: float) -> str:
         return f"{duration(at - context.finished_at)} into the {_window(context)} window"
     if context.ticket_until > context.until:
         return (
-            f"the metric window is over and tickets are watched for {duration(max(context.ticket_until - at, 0))} more"
+            f"The metric window is over and tickets are watched for {duration(max(context.ticket_until - at, 0))} more"
         )
-    return "the window is over and the last data are awaited"
+    return "The window is over and the last data are awaited"
 
 
 def healthy(context: Context, assessments: Sequence[Assessment]) -> str:
@@ -119,7 +119,7 @@ def healthy(context: Context, assessments: Sequence[Assessment]) -> str:
 def inconclusive(context: Context, assessments: Sequence[Assessment], against: Sequence[Assessment]) -> str:
     """Why nothing can be said; `against` is what stands against healthy, the most telling first."""
     if not against:
-        return "no signal was watched, so nothing can be said of this deploy; add a signal to the service"
+        return "No signal was watched, so nothing can be said of this deploy; add a signal to the service."
     first = against[0]
     same = [each for each in against if each.reason is first.reason]
     rest = [each for each in assessments if each.reason not in {first.reason, Reason.NO_HARM}]
@@ -180,7 +180,7 @@ _BLIND: Mapping[Reason, str] = MappingProxyType(
         Reason.BAD_VALUES: "{name} had values that cannot be true{note}, so it was not judged; check what it measures",
         Reason.FROZEN_DATA: "{name} stood still{note}, as it does when its exporter hangs;"
         " check that it is still measured",
-        Reason.STALE_DATA: "the data of {name} ended {early}{note}, and harm after that would have gone unseen;"
+        Reason.STALE_DATA: "The data of {name} ended {early}{note}, and harm after that would have gone unseen;"
         " check that it is still measured",
         Reason.GAPS: "{name} lacks {missing} since the deploy{note}, too many to rule harm out;"
         " check why its source has gaps",

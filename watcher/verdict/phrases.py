@@ -169,4 +169,4 @@ def chance(score: float) -> str:
 
 def sentence(clauses: Sequence[str]) -> str:
     """The clauses that say something, as one sentence."""
-    return "; ".join(clause for clause in clauses if clause)
+    return "; ".join(clause for clause in clauses if clause) + "."

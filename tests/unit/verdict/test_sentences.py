@@ -174,12 +174,12 @@ UNDECIDED = {
     "waiting for late data": (
         now(),
         findings(quiet(), at=END + 30),
-        "the window is over and the last data are awaited: no harm in conversion so far",
+        "The window is over and the last data are awaited: no harm in conversion so far",
     ),
     "tickets go on": (
         now(CONVERSION, TICKETS, ticket_until=END + 60 * MINUTE),
         findings(quiet(), quiet("tickets"), at=END + 10 * MINUTE),
-        "the metric window is over and tickets are watched for 50 min more: no harm in conversion and tickets so far",
+        "The metric window is over and tickets are watched for 50 min more: no harm in conversion and tickets so far",
     ),
     "suspect": (
         now(),
@@ -248,7 +248,7 @@ INCONCLUSIVE = {
         end(),
         findings(quiet(complete_until=END - 12 * MINUTE)),
         (
-            "the data of conversion ended 12 min before the end of the window, and harm after that would have"
+            "The data of conversion ended 12 min before the end of the window, and harm after that would have"
             " gone unseen;"
             " check that it is still measured"
         ),
@@ -257,7 +257,7 @@ INCONCLUSIVE = {
         end(),
         findings(unmeasurable(cause=Cause.STALE_DATA)),
         (
-            "the data of conversion ended early, and harm after that would have gone unseen; check that it is still"
+            "The data of conversion ended early, and harm after that would have gone unseen; check that it is still"
             " measured"
         ),
     ),
@@ -341,7 +341,7 @@ INCONCLUSIVE = {
     "nothing to watch": (
         end(CONTROLLED[1]),
         findings(),
-        "no signal was watched, so nothing can be said of this deploy; add a signal to the service",
+        "No signal was watched, so nothing can be said of this deploy; add a signal to the service",
     ),
 }
 
@@ -390,7 +390,7 @@ HEALTHY = {
 )
 def test_sentence(facts: Context, found: Findings, sentence: str) -> None:
     decision = decide(facts, found)
-    assert decision.sentence == sentence
+    assert decision.sentence == f"{sentence}."
     assert len(decision.sentence) < 420
 
 
@@ -400,5 +400,5 @@ def test_every_reason_has_a_title() -> None:
 
 def test_an_internal_error_says_what_to_do() -> None:
     assert internal_error("ValueError") == (
-        "the watcher itself failed while judging (ValueError); nothing can be said of this deploy, look at it yourself"
+        "The watcher itself failed while judging (ValueError); nothing can be said of this deploy, look at it yourself."
     )
