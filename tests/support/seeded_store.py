@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -77,6 +80,24 @@ def fresh_database(folder: Path) -> Database:
     database = Database(f"sqlite:///{folder / 'watcher.db'}")
     database.migrate()
     return database
+
+
+def seeded_copy(folder: Path) -> Seeded:
+    """A store in `folder`, filled with what was true some moments ago; the caller closes it."""
+    content, seeded = _template()
+    file = folder / "watcher.db"
+    file.write_bytes(content)
+    return replace(seeded, database=Database(f"sqlite:///{file}"))
+
+
+@cache
+def _template() -> tuple[bytes, Seeded]:
+    """Made once: migrations and thousands of points take their time."""
+    with TemporaryDirectory() as folder:
+        database = fresh_database(Path(folder))
+        seeded = seed(database, time.time())
+        database.close()  # moves the write-ahead log into the file
+        return (Path(folder) / "watcher.db").read_bytes(), seeded
 
 
 def seed(database: Database, now: float) -> Seeded:

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from watcher.errors import ConflictError
 from watcher.model.watch import Watch
-from watcher.web import decide, rows, views
+from watcher.web import decide, rows, views, words
 from watcher.web.api import Before, meant
 from watcher.web.auth import APPROVE, COOKIE, SESSION_SECONDS, Approver, Principal, Reader, check_origin, sign_in
 from watcher.web.context import Context, Web
@@ -77,19 +77,18 @@ def _watch_page(
 ) -> Response:
     with web.database.read() as tx:
         watch = meant(tx, watch_id)
-        detail = views.watch_detail(tx, watch, web.external_url)
+        detail = views.watch_detail(tx, watch, web.external_url).model_dump(mode="json")
     return render(
         request,
         "watch.html",
         status,
         watch=detail,
-        badge=rows.badge(watch),
-        rollback=rows.rollback_line(watch),
-        signals=sorted(detail.signals, key=rows.signal_rank),
-        tickets=_samples(web, watch),
-        is_tickets={signal.name: signal.is_tickets for signal in watch.policy.signals},
-        signal_badge=rows.signal_badge,
-        ended=watch.ended,
+        sentence=words.sentence(detail),
+        badge=words.badge(detail["gate"]),
+        rollback=words.rollback(detail),
+        signals=sorted(detail["signals"], key=words.signal_rank),
+        samples=_samples(web, watch),
+        words=words,
         who=who,
         may_decide=APPROVE in who.scopes,
         problem=problem,

@@ -13,10 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from watcher import __version__
-from watcher.kit.text import duration, number, percent
+from watcher.kit.text import duration
 
 _HERE = Path(__file__).parent
-_MINUS = "\N{MINUS SIGN}"
 STATIC = _HERE / "static"
 _environment = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
@@ -54,21 +53,7 @@ def relative(at: float, now: float) -> str:
     return f"in {duration(apart)}" if apart > 0 else f"{duration(-apart)} ago"
 
 
-def signed_percent(share: float) -> str:
-    """`+12 %`, `-31 %` with a true minus sign, `0 %`."""
-    return f"{'+' if share > 0 else _MINUS if share < 0 else ''}{percent(abs(share))}"
-
-
-def words(name: object) -> str:
-    """`too_little_history` -> `too little history`."""
-    return str(name).replace("_", " ")
-
-
 _environment.filters |= {
     "moment": moment,
     "duration": duration,
-    "number": number,
-    "percent": percent,
-    "signed_percent": signed_percent,
-    "words": words,
 }
