@@ -18,6 +18,7 @@ import yaml
 from watcher.errors import ConfigError, Problem
 
 Path = tuple[str | int, ...]
+Place = tuple[int, int]
 
 _MAX_BYTES = 4 * 1024 * 1024
 _MAX_VALUES = 100_000  # aliases of aliases can blow a few lines up to billions of values
@@ -33,23 +34,28 @@ def write_path(path: Path) -> str:
 
 @dataclass(slots=True)
 class Document:
-    """Plain values, the line of every key and list item, and what is wrong so far.
+    """Plain values, where every key and list item stands, and what is wrong so far.
 
     Attributes:
+        places: line and column, both from 1.
+        problems: each with its place.
         spoiled: paths whose value is not what the file meant; nothing more is to be said of them.
     """
 
     file: str
     value: Any = None
-    lines: dict[Path, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    places: dict[Path, Place] = field(default_factory=dict)
+    problems: list[tuple[Place, Problem]] = field(default_factory=list)
     spoiled: set[Path] = field(default_factory=set)
 
-    def line(self, path: Path) -> int:
-        """The line of `path`, or of the nearest thing around it that stands in the file."""
-        while path and path not in self.lines:
+    def place(self, path: Path) -> Place:
+        """Where `path` stands, or the nearest thing around it that is in the file."""
+        while path and path not in self.places:
             path = path[:-1]
-        return self.lines.get(path, 1)
+        return self.places.get(path, (1, 1))
+
+    def problem(self, place: Place, path: Path, message: str) -> tuple[Place, Problem]:
+        return place, Problem(self.file, place[0], write_path(path), message)
 
 
 def read(file: str) -> Document:
@@ -124,7 +130,7 @@ def _error_line(error: yaml.MarkedYAMLError) -> int:
 
 def _syntax(error: yaml.MarkedYAMLError, line: str) -> str:
     """What PyYAML found, without the file's own words: they may be a secret."""
-    found = re.sub(r"'[^'<]{3,}'", "...", ": ".join(filter(None, (error.context, error.problem))))
+    found = re.sub(r"'([^']*)'", _harmless, ": ".join(filter(None, (error.context, error.problem))))
     found = " ".join(found.split())
     if "alias" in found:
         hint = "an anchor &name before its alias *name, or quotes around text that begins with *"
@@ -132,9 +138,17 @@ def _syntax(error: yaml.MarkedYAMLError, line: str) -> str:
         hint = 'quotes around "${...}" inside { } or [ ]'
     elif "\t" in line:
         hint = "spaces, not tabs, before a key"
+    elif "mapping values" in found:
+        hint = "quotes around text that has ': ' in it"
     else:
         hint = "YAML"
     return f"not valid YAML: {found} (expected {hint})"
+
+
+def _harmless(quoted: re.Match[str]) -> str:
+    """PyYAML quotes single characters and `<names>` of its own; the rest is the file's."""
+    inside = quoted[1]
+    return quoted[0] if len(inside) <= 2 or inside.startswith("<") else "..."
 
 
 class _Loader(yaml.SafeLoader):
@@ -220,7 +234,7 @@ class _Builder:
         return self._spoil(node, path, "a tag that means nothing here (expected a plain value)")
 
     def _item(self, node: yaml.Node, path: Path) -> Any:
-        self._document.lines[path] = _line(node)
+        self._document.places[path] = _place(node)
         return self.value(node, path)
 
     def _fill(self, node: yaml.MappingNode, path: Path, result: dict[str, Any]) -> None:
@@ -238,7 +252,7 @@ class _Builder:
                 if key.tag == _TAG + "merge":
                     merges.append(value)
                 elif key.value not in result:
-                    self._document.lines[*path, key.value] = _line(key)
+                    self._document.places[*path, key.value] = _place(key)
                     result[key.value] = self.value(value, (*path, key.value))
         for merged in merges:
             for part in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
@@ -271,8 +285,12 @@ class _Builder:
     def _problem(self, node: yaml.Node, path: Path, message: str) -> None:
         if id(node) not in self._reported:
             self._reported.add(id(node))
-            self._document.problems.append(Problem(self._document.file, _line(node), write_path(path), message))
+            self._document.problems.append(self._document.problem(_place(node), path, message))
+
+
+def _place(node: yaml.Node) -> Place:
+    return int(node.start_mark.line) + 1, int(node.start_mark.column) + 1
 
 
 def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
+    return _place(node)[0]

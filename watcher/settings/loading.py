@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from watcher.settings import document, references, sections, words
+from watcher.settings import document, references, sections, shapes, words
 from watcher.settings.options import PolicyOptions
 from watcher.settings.report import Report
 from watcher.settings.services import check_defaults, compile_services
@@ -51,7 +51,10 @@ def _top(value: object, report: Report) -> dict[str, dict[str, Any]]:
     raw = report.mapping(value, (), expected)
     for name in raw:
         if name not in SECTIONS:
-            report.add((name,), f"unknown section{words.nearest(name, SECTIONS)} (expected {words.one_of(SECTIONS)})")
+            report.add((name,), f"unknown section{words.nearest(name, SECTIONS)} (expected {shapes.one_of(SECTIONS)})")
+    if isinstance(value, dict) and not raw.get("services", {}):
+        wrong = "names no service" if raw.get("services") == {} else "is missing"
+        report.add(("services",), f"{wrong} (expected at least one service)")
     present = {name: raw[name] for name in SECTIONS if name in raw}
     top = {name: dict(report.mapping(item, (name,), "a mapping of keys and values")) for name, item in present.items()}
     return {name: top.get(name, {}) for name in SECTIONS}

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from watcher import registry
 from watcher.kit.http import Connection
-from watcher.settings import words
+from watcher.settings import shapes
 from watcher.settings.options import (
     PolicyOptions,
     ServerOptions,
@@ -73,7 +73,7 @@ def _table(title: str, model: type[BaseModel], only: Iterable[str] | None = None
         return
     yield from ["| Option | Value | Default | Meaning |", "| --- | --- | --- | --- |"]
     for name, field in rows:
-        wanted = words.expectation(field)
+        wanted = shapes.wanted(field)
         cells = (f"`{name}`", _SHORT.get(wanted, wanted), _default(field, wanted), field.description or "")
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
     yield ""

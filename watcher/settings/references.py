@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from watcher.errors import Problem
-from watcher.settings.document import Document, Path, write_path
+from watcher.settings.document import Document, Path
 
 _MAX_BYTES = 1024 * 1024
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}|)", re.ASCII)
@@ -50,8 +49,7 @@ def resolve(document: Document, environ: Mapping[str, str]) -> References:
         try:
             return _resolved(value, path, document.file, environ, references)
         except _UnresolvedError as error:
-            line = document.line(path)
-            document.problems.append(Problem(document.file, line, write_path(path), str(error)))
+            document.problems.append(document.problem(document.place(path), path, str(error)))
             document.spoiled.add(path)
             return None
 

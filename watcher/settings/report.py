@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from watcher.errors import ConfigError, Problem
-from watcher.settings import words
-from watcher.settings.document import Document, Path, write_path
+from watcher.settings import shapes, words
+from watcher.settings.document import Document, Path, Place, write_path
 from watcher.settings.references import References
 
 Model = TypeVar("Model", bound=BaseModel)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.ASCII)
 _SHOWN = 60
+_NUMBERS = frozenset({"a number", "a whole number"})
 
 
 class Report:
@@ -28,11 +28,11 @@ class Report:
         self._references = references
         self._secrets = set(references.texts)
         self._problems = list(document.problems)
-        self._warnings: list[Problem] = []
+        self._warnings: list[tuple[Place, Problem]] = []
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        return tuple(sorted(self._warnings, key=lambda problem: problem.line))
+        return _in_order(self._warnings)
 
     def add(self, path: Path, message: str) -> None:
         """Notes a problem, unless the value was already spoiled further up the way."""
@@ -48,7 +48,7 @@ class Report:
     def finish(self) -> None:
         """Raises ConfigError with every problem in the order of the file, if there is one."""
         if self._problems:
-            raise ConfigError(tuple(sorted(self._problems, key=lambda problem: problem.line)))
+            raise ConfigError(_in_order(self._problems))
 
     def spoiled(self, path: Path) -> bool:
         """Whether the value at `path` or something in it could not be read or resolved."""
@@ -79,7 +79,7 @@ class Report:
         names, given = sorted(known), self.shown(path, value)
         hint = words.nearest(given, names) if given is not None else ""
         which = f'there is no {what} "{given}"' if given is not None else f"there is no such {what}"
-        self.add(path, f"{which}{hint} (expected {words.one_of(names) if names else none})")
+        self.add(path, f"{which}{hint} (expected {shapes.one_of(names) if names else none})")
 
     def validated(
         self, model: type[Model], raw: Mapping[str, Any], path: Path, known: Iterable[str] | None = None
@@ -88,37 +88,38 @@ class Report:
 
         `known` are the keys to suggest for an unknown one, if they are more than the model's own.
         """
-        self._secrets |= set(_secret_texts(model, raw))
-        truths = [name for name, field in model.model_fields.items() if _truth_for_number(raw.get(name), field)]
+        self._secrets |= {text for text in shapes.secret_texts(model, raw) if text}
+        wanted = {name: shapes.wanted(field) for name, field in model.model_fields.items()}
+        # pydantic would take `true` for 1.
+        truths = [name for name in wanted if isinstance(raw.get(name), bool) and wanted[name] in _NUMBERS]
         for name in truths:
-            expected = words.expectation(model.model_fields[name])
-            self.add((*path, name), words.wrong_type(raw[name], expected))
+            self.add((*path, name), words.wrong_type(raw[name], wanted[name]))
         try:
             valid = model.model_validate(raw)
         except ValidationError as error:
-            entries = error.errors(include_url=False)
-            for entry in entries:
-                if entry["type"] == "too_short" and any(_inside(other["loc"], entry["loc"]) for other in entries):
-                    continue  # pydantic counts only the entries that are right
-                self._add_entry(entry, model, raw, path, known)
+            entries = [(_location(entry, raw), entry) for entry in error.errors(include_url=False)]
+            for where, entry in entries:
+                # A list with a wrong entry is not too short, nor is a member of a union wrong if another came further.
+                if not any(_inside(other, where) for other, _ in entries):
+                    self._add_entry(entry, where, model, path, known)
             return None
         return None if truths else valid
 
     def _add_entry(
-        self, entry: Any, model: type[BaseModel], raw: Mapping[str, Any], path: Path, known: Iterable[str] | None
+        self, entry: Any, inner: Path, model: type[BaseModel], path: Path, known: Iterable[str] | None
     ) -> None:
-        where = (*path, *_location(entry, raw))
-        if any(problem.path == write_path(where) for problem in self._problems):
+        where = (*path, *inner)
+        if any(problem.path == write_path(where) for _, problem in self._problems):
             return  # the members of a union, or a reader that came before, already said so
         if entry["type"] in words.FOREIGN and self.spoiled(where):
             return  # a rule about several keys, one of which could not be read
         if entry["type"] == "extra_forbidden":
-            names = sorted(known if known is not None and len(where) == len(path) + 1 else _siblings(model, entry))
-            hint = words.nearest(str(where[-1]), names)
-            self.add(where, f"unknown key{hint} (expected {words.one_of(names)})")
+            own = known is not None and len(inner) == 1
+            names = sorted(known or ()) if own else shapes.keys_at(model, inner[:-1])
+            self.add(where, f"unknown key{words.nearest(str(where[-1]), names)} (expected {shapes.one_of(names)})")
             return
-        field = _field(model, where[len(path) :])
-        self.add(where, words.explain(entry, field, self.shown(where, entry.get("input")), self._scrubbed))
+        given = self.shown(where, entry.get("input"))
+        self.add(where, words.explain(entry, shapes.wanted_at(model, inner), given, self._scrubbed))
 
     def _scrubbed(self, message: str) -> str:
         """An adapter's own words may quote what they were given."""
@@ -127,9 +128,13 @@ class Report:
             message = re.sub(bound + re.escape(secret) + bound, "***", message)
         return message
 
-    def _problem(self, path: Path, message: str) -> Problem:
-        document = self._document
-        return Problem(document.file, document.line(path), write_path(path), " ".join(message.split()))
+    def _problem(self, path: Path, message: str) -> tuple[Place, Problem]:
+        return self._document.problem(self._document.place(path), path, " ".join(message.split()))
+
+
+def _in_order(found: list[tuple[Place, Problem]]) -> tuple[Problem, ...]:
+    """By place in the file; what stands at the same place stays in the order in which it was found."""
+    return tuple(problem for _, problem in sorted(found, key=lambda each: each[0]))
 
 
 def _location(entry: Any, raw: object) -> Path:
@@ -148,55 +153,5 @@ def _location(entry: Any, raw: object) -> Path:
     return tuple(path)
 
 
-def _inside(inner: tuple[str | int, ...], outer: tuple[str | int, ...]) -> bool:
+def _inside(inner: Path, outer: Path) -> bool:
     return len(inner) > len(outer) and inner[: len(outer)] == outer
-
-
-def _field(model: type[BaseModel], path: Path) -> FieldInfo | None:
-    """The field that `path` leads to, through lists and mappings of models."""
-    field: FieldInfo | None = None
-    inner: type[BaseModel] | None = model
-    for part in path:
-        if inner is not None and isinstance(part, str) and part in inner.model_fields:
-            field = inner.model_fields[part]
-            inner = next(_models(field.annotation), None)
-        elif inner is None:
-            return None
-    return field
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models(part)
-
-
-def _siblings(model: type[BaseModel], entry: Any) -> Iterable[str]:
-    field = _field(model, tuple(entry["loc"][:-1]))
-    inner = next(_models(field.annotation), None) if field else None
-    return (inner or model).model_fields
-
-
-def _truth_for_number(value: object, field: FieldInfo) -> bool:
-    """Pydantic would take `true` for 1."""
-    return isinstance(value, bool) and words.expectation(field) in {"a number", "a whole number"}
-
-
-def _secret_texts(model: type[BaseModel], raw: Any) -> Iterator[str]:
-    """Every text in `raw` that stands where the model wants a secret."""
-    for name, field in model.model_fields.items() if isinstance(raw, dict) else ():
-        value = raw.get(name)
-        if "SecretStr" in repr(field.annotation):
-            yield from _texts(value)
-        for inner in _models(field.annotation):
-            for item in value if isinstance(value, list) else [value]:
-                yield from _secret_texts(inner, item)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        yield str(value)
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)

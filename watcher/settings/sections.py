@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from watcher import registry
 from watcher.kit.outside import is_web_url
-from watcher.settings import words
+from watcher.settings import shapes
 from watcher.settings.document import Path
 from watcher.settings.options import ServerOptions, StoreOptions, TokenOptions
 from watcher.settings.report import Report
@@ -127,12 +127,12 @@ def _kind(section: str, value: object) -> str | None:
 def adapter(section: str, value: object, path: Path, report: Report) -> Adapter | None:
     """The adapter at `path`, named by the last part of it that is a name of its own."""
     kinds = registry.kinds(section)
-    raw = report.mapping(value, path, f"a mapping with kind: {words.one_of(kinds)}")
+    raw = report.mapping(value, path, f"a mapping with kind: {shapes.one_of(kinds)}")
     if not isinstance(value, dict):
         return None
     kind = raw.get("kind")
     if "kind" not in raw or kind is None:
-        report.add((*path, "kind"), f"is missing (expected {words.one_of(kinds)})")
+        report.add((*path, "kind"), f"is missing (expected {shapes.one_of(kinds)})")
         return None
     if not isinstance(kind, str) or kind not in kinds:
         report.unknown((*path, "kind"), "kind", kind, kinds, "an adapter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from watcher.model.service import Mode, Role, Service, Signal
@@ -22,8 +23,6 @@ def compile_services(
     raw: Mapping[str, Any], defaults: PolicyOptions, known: Known, report: Report
 ) -> tuple[dict[str, Adapter], list[Service]]:
     """The rollback targets by service, and the services; only what is right."""
-    if not raw and not report.spoiled(("services",)):
-        report.add(("services",), "names no service (expected at least one service)")
     rollbacks: dict[str, Adapter] = {}
     services: list[Service] = []
     for name, value in raw.items():
@@ -45,10 +44,10 @@ def _service(
 ) -> Service | None:
     """The service at `path`, checked as far as it can be; None and problems if it is not right."""
     asked = raw.get("signals")
-    signals = [
-        compile_signal(signal, (*path, "signals", name), known, report)
+    signals = {
+        name: compile_signal(signal, (*path, "signals", name), known, report)
         for name, signal in (asked.items() if isinstance(asked, dict) else ())
-    ]
+    }
     own = report.validated(ServiceOptions, _outline(raw), path)
     if own is None:
         return None
@@ -58,13 +57,11 @@ def _service(
         report.add((*path, "match"), "matches every deploy (expected at least one attribute and its pattern)")
     if policy.mode is not Mode.OBSERVE and own.rollback is None:
         report.add((*path, "rollback"), f"is missing, and the mode is {policy.mode} (expected a rollback hook)")
-    right = tuple(signal for signal in signals if signal is not None)
-    if len(right) < len(signals):
-        return None
+    right = tuple(signal for signal in signals.values() if signal is not None)
     service = _compiled(str(path[-1]), own, policy, right)
     _check_times(service, path, report)
-    _check_controls(service, path, report)
-    return service
+    _check_controls(right, signals.keys(), path, report)
+    return service if len(right) == len(signals) else None
 
 
 def _outline(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +85,7 @@ def _compiled(name: str, own: ServiceOptions, policy: PolicyOptions, signals: tu
     ticket_window = policy.ticket_window
     if ticket_window is None:
         ticket_window = max(policy.window, _LATE_TICKETS) if late else policy.window
-    smallest = min(signal.step for signal in signals)
+    smallest = min((signal.step for signal in signals), default=policy.window)
     return Service(
         name=name,
         match=dict(own.match) if own.match else {"service": name},
@@ -130,11 +127,13 @@ def _check_times(service: Service, path: Path, report: Report) -> None:
             report.add((*path, "signals", signal.name, "step"), f"{what} (expected at most {write_duration(longest)})")
 
 
-def _check_controls(service: Service, path: Path, report: Report) -> None:
-    controls = {signal.name: signal for signal in service.signals if signal.role is Role.CONTROL}
-    for signal in service.signals:
+def _check_controls(right: tuple[Signal, ...], names: AbstractSet[str], path: Path, report: Report) -> None:
+    """`names` are those of all signals: of one that is not right nobody knows whether it is a control."""
+    controls = {signal.name: signal for signal in right if signal.role is Role.CONTROL}
+    broken = names - {signal.name for signal in right}
+    for signal in right:
         where = (*path, "signals", signal.name, "control")
-        if signal.control is None:
+        if signal.control is None or signal.control in broken:
             continue
         if signal.role is Role.CONTROL:
             report.add(where, "a control cannot have a control itself (expected no such key)")
@@ -143,7 +142,7 @@ def _check_controls(service: Service, path: Path, report: Report) -> None:
         elif controls[signal.control].step != signal.step:
             step = write_duration(controls[signal.control].step)
             report.add(where, f"the control has another step, {step} (expected the same step for both)")
-    if len(controls) == len(service.signals):
+    if controls and len(controls) == len(names):
         report.add((*path, "signals"), "only controls (expected a signal that is none)")
 
 

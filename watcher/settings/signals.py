@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from watcher import registry
 from watcher.model.service import Harm, Kind, Role, Signal
-from watcher.settings import words
+from watcher.settings import shapes
 from watcher.settings.document import Path
 from watcher.settings.options import SignalOptions
 from watcher.settings.report import Report
@@ -32,16 +32,21 @@ def compile_signal(value: object, path: Path, known: Known, report: Report) -> S
         report.add(path, f"{wrong} (expected source: a metric source, or tickets: a ticket system)")
         return None
     section = "sources" if asks == ["source"] else "ticket_systems"
-    options, query = _validated(
-        raw, section, _query_model(raw[asks[0]], section, (*path, asks[0]), known, report), path, report
-    )
+    adapter = _adapter(raw[asks[0]], section, (*path, asks[0]), known, report)
+    options, query = _validated(raw, section, adapter.Query if adapter else None, path, report)
     if options is None or not _fits(options, path, report) or query is None or not right:
+        return None
+    kind = options.kind or Kind.COUNT
+    # An adapter that measures some kinds in some ways only can say so.
+    misfit = adapter.misfit(kind, query) if hasattr(adapter, "misfit") else None
+    if misfit:
+        report.add((*path, "kind"), misfit)
         return None
     return _compiled(str(path[-1]), options, query)
 
 
-def _query_model(name: object, section: str, path: Path, known: Known, report: Report) -> type[BaseModel] | None:
-    """The `Query` of the adapter that the signal asks; None and a problem if it is not configured."""
+def _adapter(name: object, section: str, path: Path, known: Known, report: Report) -> Any:
+    """The class of the adapter that the signal asks; None if it is unknown, and a problem if it is not configured."""
     if not isinstance(name, str):
         return None  # the signal's own validation says so
     if name not in known.kinds[section]:
@@ -49,8 +54,7 @@ def _query_model(name: object, section: str, path: Path, known: Known, report: R
         report.unknown(path, what, name, known.kinds[section], f"one under {section}")
         return None
     kind = known.kinds[section][name]
-    model: type[BaseModel] | None = registry.adapter(section, kind).Query if kind else None
-    return model
+    return registry.adapter(section, kind) if kind else None
 
 
 def _validated(
@@ -75,11 +79,11 @@ def _fits(options: SignalOptions, path: Path, report: Report) -> bool:
     """Whether the keys of a signal go together."""
     wrong: list[tuple[str, str]] = []
     if options.tickets is None and options.kind is None:
-        wrong.append(("kind", f"is missing (expected {words.one_of(Kind)})"))
+        wrong.append(("kind", f"is missing (expected {shapes.one_of(Kind)})"))
     if options.tickets is not None and options.kind not in {None, Kind.COUNT}:
         wrong.append(("kind", "tickets are counted (expected count, or no such key)"))
     if options.harm is None and options.role is not Role.CONTROL:
-        wrong.append(("harm", f"is missing (expected {words.one_of(Harm)})"))
+        wrong.append(("harm", f"is missing (expected {shapes.one_of(Harm)})"))
     if options.min_effect >= 1 and options.harm is Harm.DOWN:
         wrong.append(("min_effect", "nothing falls that far (expected less than 100% where harm is down)"))
     if options.must_see is not None and options.must_see < options.min_effect:

@@ -4,35 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, SecretStr, WithJsonSchema
-from pydantic.fields import FieldInfo
-
-from watcher.settings.units import (
-    DURATION_WORDS,
-    SHARE_WORDS,
-    parse_duration,
-    parse_share,
-    write_duration,
-)
-
-_UNITS: dict[object, str] = {parse_duration: DURATION_WORDS, parse_share: SHARE_WORDS}
+from watcher.settings.shapes import one_of
+from watcher.settings.units import DURATION_WORDS, SHARE_WORDS, write_duration
 
 # Errors whose text an adapter wrote.
 FOREIGN = frozenset({"value_error", "assertion_error"})
 
-# How a value of each kind is called, most telling first.
-_KINDS: tuple[tuple[tuple[type, ...], str], ...] = (
-    ((bool,), "true or false"),
-    ((int,), "a whole number"),
-    ((float,), "a number"),
-    ((Mapping, dict, BaseModel), "a mapping of keys and values"),
-    ((tuple, list, set, frozenset), "a list"),
-    ((str, SecretStr), "text"),
-)
 _BY_TYPE = {
     "bool": "true or false",
     "int": "a whole number",
@@ -47,14 +26,6 @@ _BY_TYPE = {
     "frozen_set": "a list",
     "string": "text",
     "url": "a URL such as https://host/path",
-}
-_BY_JSON = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a mapping of keys and values",
 }
 _BOUNDS = {
     "greater_than": ("too small", "more than", "gt"),
@@ -77,55 +48,22 @@ _GIVEN: tuple[tuple[tuple[type, ...], str], ...] = (
 )
 
 
-def one_of(names: Iterable[object]) -> str:
-    """`one of a, b, c`, or the one name there is."""
-    listed = [str(name) for name in names]
-    return f"one of {', '.join(listed)}" if len(listed) != 1 else listed[0]
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean "window"?` if one of `known` is near, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
-def expectation(field: FieldInfo) -> str:
-    """What a field wants, in words."""
-    return _expectation(field.annotation, field.metadata)
-
-
-def _expectation(annotation: Any, metadata: Iterable[Any] = ()) -> str:
-    unit = next((words for item in metadata if (words := _UNITS.get(getattr(item, "func", type(item))))), None)
-    schema = next((item.json_schema for item in metadata if isinstance(item, WithJsonSchema)), None)
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    kind = origin or annotation
-    if unit is not None or schema:
-        return unit or _from_schema(schema or {})
-    if origin is Annotated:
-        return _expectation(arguments[0], arguments[1:])
-    if origin in {Union, UnionType}:
-        return " or ".join(dict.fromkeys(_expectation(part) for part in arguments if part is not NoneType))
-    if origin is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
-        return one_of(arguments or (member.value for member in annotation))
-    return next((words for types, words in _KINDS if isinstance(kind, type) and issubclass(kind, types)), "a value")
-
-
-def _from_schema(schema: Mapping[str, Any]) -> str:
-    parts = schema.get("anyOf", [schema])
-    return " or ".join(dict.fromkeys(_BY_JSON.get(part.get("type"), "a value") for part in parts))
-
-
-def explain(error: Mapping[str, Any], field: FieldInfo | None, given: str | None, scrub: Callable[[str], str]) -> str:
+def explain(error: Mapping[str, Any], wanted: str | None, given: str | None, scrub: Callable[[str], str]) -> str:
     """One sentence for one error of pydantic.
 
     Args:
         error: an entry of `ValidationError.errors()`.
-        field: the field that the error is about, if that is known.
+        wanted: what the place wants, in words, if that is known.
         given: the value as it may be shown; None if it must not be.
         scrub: takes secrets out of words that are not ours.
     """
     kind, context = error["type"], error.get("ctx", {})
-    wanted = expectation(field) if field else None
     if kind in {"enum", "literal_error"}:
         return _choice(context["expected"], given)
     if kind in _BOUNDS or kind in _LENGTHS:
@@ -136,6 +74,8 @@ def explain(error: Mapping[str, Any], field: FieldInfo | None, given: str | None
         return _foreign(scrub(str(context.get("error", ""))), expected)
     if ending in {"type", "parsing", "float"}:
         return wrong_type(error.get("input"), expected)
+    if kind == "string_pattern_mismatch":
+        return f"has another form (expected text that matches {context['pattern']})"
     wrong = "is missing" if kind == "missing" else scrub(str(error["msg"]))
     return f"{wrong} (expected {expected})"
 
@@ -152,7 +92,7 @@ def wrong_type(value: object, expected: str) -> str:
     if value is None:
         return f"is empty (expected {expected})"
     given = next((words for types, words in _GIVEN if isinstance(value, types)), "something else")
-    if isinstance(value, bool | int | float) and expected == "text":
+    if isinstance(value, bool | int | float) and expected.startswith("text"):
         return f"YAML reads this as {given} (expected text: put it in quotes)"
     return f"is {given} (expected {expected})"
 
@@ -172,9 +112,9 @@ def _length(kind: str, context: Mapping[str, Any], wanted: str | None) -> str:
     wrong, relation, bound = _LENGTHS[kind], "at least", context.get("min_length")
     if bound is None:
         relation, bound = "at most", context["max_length"]
-    unit = "characters" if wanted == "text" else "entries"
+    unit = "characters" if (wanted or "").startswith("text") else "entries"
     if bound == 1 and relation == "at least":
-        return f"is empty (expected {wanted or 'something'})"
+        return f"is empty (expected {'text' if unit == 'characters' else 'at least one entry'})"
     return f"{wrong} (expected {relation} {bound} {unit})"
 
 

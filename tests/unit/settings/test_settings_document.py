@@ -19,7 +19,7 @@ def read(folder: Path, text: str) -> document.Document:
 
 
 def problems(found: document.Document) -> list[tuple[int, str, str]]:
-    return [(problem.line, problem.path, problem.message) for problem in found.problems]
+    return [(problem.line, problem.path, problem.message) for _, problem in found.problems]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_every_key_is_text(tmp_path: Path) -> None:
 
 def test_lines_of_keys_and_items(tmp_path: Path) -> None:
     found = read(tmp_path, "a:\n  b: 1\n  c:\n  - x\n  - y: 2\n")
-    assert found.lines == {
+    assert {path: line for path, (line, _) in found.places.items()} == {
         ("a",): 1,
         ("a", "b"): 2,
         ("a", "c"): 3,
@@ -69,9 +69,9 @@ def test_lines_of_keys_and_items(tmp_path: Path) -> None:
         ("a", "c", 1): 5,
         ("a", "c", 1, "y"): 5,
     }
-    assert found.line(("a", "missing")) == 1
-    assert found.line(("a", "c", 1, "z", "deeper")) == 5
-    assert found.line(("elsewhere",)) == 1
+    assert found.place(("a", "missing"))[0] == 1
+    assert found.place(("a", "c", 1, "z", "deeper")) == (5, 5)
+    assert found.place(("elsewhere",)) == (1, 1)
 
 
 def test_merge_keys_own_keys_win_and_lines_are_those_of_the_text(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_merge_keys_own_keys_win_and_lines_are_those_of_the_text(tmp_path: Path)
         tmp_path, "base: &base\n  x: 1\n  y: 2\nother: &other {y: 3, z: 4}\nc:\n  <<: [*base, *other]\n  x: 5\n"
     )
     assert found.value["c"] == {"x": 5, "y": 2, "z": 4}
-    assert found.lines["c", "x"] == 7
-    assert found.lines["c", "y"] == 3
+    assert found.places["c", "x"] == (7, 3)
+    assert found.places["c", "y"] == (3, 3)
     assert not found.problems
 
 
@@ -108,14 +108,14 @@ def test_a_problem_in_an_anchor_is_told_once(tmp_path: Path) -> None:
 )
 def test_a_tag_spoils_its_value_only(tmp_path: Path, text: str, path: str) -> None:
     found = read(tmp_path, text + "b: 1\n")
-    assert [problem.path for problem in found.problems] == [path]
+    assert [path for _, path, _ in problems(found)] == [path]
     assert found.spoiled == {(path,)}
     assert found.value["b"] == 1
 
 
 def test_numbers_without_end_and_half_characters(tmp_path: Path) -> None:
     found = read(tmp_path, f'a: {"9" * 5000}\nb: "\\ud800"\nc: 1e999\n')
-    assert [problem.path for problem in found.problems] == ["a", "b"]
+    assert [path for _, path, _ in problems(found)] == ["a", "b"]
     assert found.value["c"] == float("inf")
 
 

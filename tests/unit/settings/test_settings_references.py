@@ -66,7 +66,7 @@ def test_what_cannot_be_brought_in_is_a_problem_and_never_empty(tmp_path: Path, 
     (tmp_path / "latin").write_bytes(b"caf\xe9")
     (tmp_path / "large").write_bytes(b"x" * (1024 * 1024 + 1))
     found, _ = resolved(tmp_path, f'x: 1\na:\n  b: "{text}"\n')
-    (problem,) = found.problems
+    ((_, problem),) = found.problems
     assert (problem.line, problem.path) == (3, "a.b")
     assert message in problem.message
     assert found.spoiled == {("a", "b")}
