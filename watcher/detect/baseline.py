@@ -1,0 +1,241 @@
+"""What a signal does on an ordinary day: the mean of the same minute on other days, as far as days resemble each other.
+
+How far the day-curve is trusted is measured on the history itself (agreement of odd with even days), so that a signal
+without a day-curve is not burdened with the noise of an imagined one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from watcher.detect.window import Axis
+from watcher.model.series import Floats
+
+DAY = 86_400.0
+EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday is 0
+FINE = 180.0  # seconds either side that share a minute's mean
+COARSE = 2_700.0
+FEWEST_DAYS = 2
+GAIN = 0.94  # a finer split of days must lower the error to this share
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """The expected value by day class and time of day.
+
+    Attributes:
+        curves: shape (classes, bins).
+        classes: class of each weekday (Monday first), shape (7,).
+        days: days of history behind it; 0: a flat level only.
+    """
+
+    curves: Floats
+    classes: Ints
+    days: int
+
+    def at(self, axis: Axis, indices: Ints) -> Floats:
+        """Expected values of buckets, shape (n,)."""
+        if self.curves.shape == (1, 1):
+            return np.full(len(indices), self.curves[0, 0])
+        day, bins = cells(axis, indices, self.curves.shape[1])
+        return self.curves[self.classes[(day + EPOCH_WEEKDAY) % 7], bins]
+
+
+def bins_of(step: float) -> int:
+    """Bins of a day: one a bucket, but none shorter than a minute."""
+    return max(round(DAY / max(step, 60.0)), 1)
+
+
+def cells(axis: Axis, indices: Ints, bins: int) -> tuple[Ints, Ints]:
+    """Day number and bin of the middle of each bucket."""
+    middle = axis.phase + (indices - 0.5) * axis.step
+    day = np.floor(middle / DAY)
+    return day.astype(np.int64), np.minimum(((middle - day * DAY) * (bins / DAY)).astype(np.int64), bins - 1)
+
+
+def fit_profile(axis: Axis, indices: Ints, values: Floats, weights: Floats, grain: float) -> tuple[Profile, Floats]:
+    """The profile for what comes next, and for each point what the other days say of it (shape as `values`).
+
+    `weights` are zero where a value is missing; differences of up to `grain` are never outliers (single events of a
+    sparse count are not). With fewer than two days the level alone is returned.
+    """
+    bins = bins_of(axis.step)
+    day, column = cells(axis, indices, bins)
+    known = weights > 0
+    flat = _level(values[known], weights[known], grain)
+    nothing = Profile(np.full((1, 1), flat), np.zeros(7, dtype=np.int64), 0), np.full(len(values), flat)
+    if not known.any() or bins < 4:
+        return nothing
+    first = int(day[0])
+    rows = int(day[-1]) - first + 1
+    place = (day - first) * bins + column
+    size = rows * bins
+    weight = _sum_by(place, weights, size).reshape(rows, bins)
+    total = _sum_by(place, np.where(known, values, 0.0) * weights, size).reshape(rows, bins)
+    if np.count_nonzero((weight > 0).mean(axis=1) >= 0.5) < FEWEST_DAYS:
+        return nothing
+    table = _Table.of(total, weight, flat, grain)
+    weekday = (first + np.arange(rows) + EPOCH_WEEKDAY) % 7
+    classes = _choose_classes(table, weekday, bins)
+    fine, coarse = table.widths(axis.step)
+    curves = np.full((int(classes.max()) + 1, bins), flat)
+    expected = np.full((rows, bins), flat)
+    for label in range(len(curves)):
+        members = np.flatnonzero(classes[weekday] == label)
+        if len(members):
+            curve, own = table.select(members).shrunk(fine, coarse)
+            # The newest day is the deploy's: what is expected of it rests on the others.
+            curves[label] = own[-1] if members[-1] == rows - 1 and len(members) > 1 else curve
+            expected[members] = own
+    return Profile(curves, classes, rows), expected.ravel()[place]
+
+
+def _sum_by(place: Ints, values: Floats, size: int) -> Floats:
+    return np.asarray(np.bincount(place, values, size), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """Days by bins: sums of weighted, winsorised deviations from the level, and of weights."""
+
+    total: Floats
+    weight: Floats
+    flat: float
+    bins: int
+
+    @staticmethod
+    def of(total: Floats, weight: Floats, flat: float, grain: float) -> _Table:
+        mean = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
+        low, high = _fences(mean, grain)
+        mean = np.clip(mean, low, high)
+        return _Table(np.where(weight > 0, (mean - flat) * weight, 0.0), weight, flat, total.shape[1])
+
+    def widths(self, step: float) -> tuple[int, int]:
+        width = DAY / self.bins
+        fine = round(FINE / width) if width < FINE else int(step < 1800)
+        return fine, max(round(COARSE / width), fine)
+
+    def select(self, members: Ints) -> _Table:
+        return _Table(self.total[members], self.weight[members], self.flat, self.bins)
+
+    def leave_one_out(self, width: int) -> tuple[Floats, Floats]:
+        """Deviation curves smoothed by `width` bins either side: of all days, and for each day of the others."""
+        total, weight = _smooth(self.total, width), _smooth(self.weight, width)
+        all_total, all_weight = total.sum(axis=0), weight.sum(axis=0)
+        return _ratio(all_total, all_weight), _ratio(all_total - total, all_weight - weight)
+
+    def shrunk(self, fine: int, coarse: int) -> tuple[Floats, Floats]:
+        """Curve (bins,) and leave-one-out curves (days, bins), level included."""
+        whole_fine, own_fine = self.leave_one_out(fine)
+        if coarse > fine:
+            whole_coarse, own_coarse = self.leave_one_out(coarse)
+            trust = self.agreement(coarse, 0, 0.4)
+            detail = self.agreement(fine, coarse, 0.2)
+            whole = trust * whole_coarse + detail * (whole_fine - whole_coarse)
+            own = trust * own_coarse + detail * (own_fine - own_coarse)
+        else:
+            trust = self.agreement(fine, 0, 0.3)
+            whole, own = trust * whole_fine, trust * own_fine
+        return self.flat + whole, self.flat + own
+
+    def agreement(self, width: int, minus: int, least: float) -> float:
+        """Share of the curve's variance that odd and even days have in common (Spearman-Brown); 0 below `least`."""
+        if len(self.total) < FEWEST_DAYS:
+            return 0.0
+        halves = []
+        for start in (0, 1):
+            total, weight = self.total[start::2].sum(axis=0)[None], self.weight[start::2].sum(axis=0)[None]
+            curve = _ratio(_smooth(total, width), _smooth(weight, width))[0]
+            if minus:
+                curve = curve - _ratio(_smooth(total, minus), _smooth(weight, minus))[0]
+            halves.append(curve - curve.mean())
+        one, two = halves
+        spread = float(one @ one + two @ two) / 2
+        common = float(one @ two) / spread if spread > 0 else 0.0
+        return 2 * common / (1 + common) if common >= least else 0.0
+
+
+def _choose_classes(table: _Table, weekday: Ints, bins: int) -> Ints:
+    """Whether all days, working days and weekends, or each weekday resemble each other best."""
+    width = max(bins // 48, 0)
+    best = np.zeros(7, dtype=np.int64)
+    present = np.bincount(weekday, minlength=7)
+    error = _error(table, best[weekday], width)
+    for classes, enough in (
+        (np.array([0, 0, 0, 0, 0, 1, 1]), present[5:].sum() >= 2 and present[:5].sum() >= 3),
+        (np.arange(7), present.min() >= 2),
+    ):
+        if enough:
+            other = _error(table, classes[weekday], width)
+            if other < GAIN * error:
+                best, error = classes.astype(np.int64), other
+    return best
+
+
+def _error(table: _Table, labels: Ints, width: int) -> float:
+    """Mean absolute difference between a day and the other days of its class."""
+    total, count = 0.0, 0.0
+    for label in range(int(labels.max()) + 1):
+        members = np.flatnonzero(labels == label)
+        if len(members):
+            part = table.select(members)
+            own = part.leave_one_out(width)[1]
+            day = _ratio(_smooth(part.total, width), _smooth(part.weight, width))
+            total += float((np.abs(day - own) * part.weight).sum())
+            count += float(part.weight.sum())
+    return total / count if count else 0.0
+
+
+def _smooth(rows: Floats, width: int) -> Floats:
+    """Circular sums over `width` bins either side."""
+    if width <= 0:
+        return rows
+    bins = rows.shape[1]
+    width = min(width, (bins - 1) // 2)
+    padded = np.concatenate([np.zeros((len(rows), 1)), rows[:, -width:], rows, rows[:, :width]], axis=1)
+    sums = np.cumsum(padded, axis=1)
+    return np.asarray(sums[:, 2 * width + 1 :] - sums[:, :bins], dtype=np.float64)
+
+
+def _ratio(total: Floats, weight: Floats) -> Floats:
+    small = 1e-9 * max(float(weight.max()), 1e-300) if weight.size else 0.0
+    return np.asarray(np.divide(total, weight, out=np.zeros_like(total), where=weight > small), dtype=np.float64)
+
+
+def sorted_median(values: Floats) -> Floats:
+    """Median of each column, NaN left out; NaN for a column of nothing."""
+    ranked = np.sort(values, axis=0)
+    count = np.count_nonzero(~np.isnan(values), axis=0)
+    columns = np.arange(values.shape[1])
+    lower = ranked[np.maximum(count - 1, 0) // 2, columns]
+    upper = ranked[np.minimum(count // 2, len(values) - 1), columns]
+    return np.asarray((lower + upper) / 2, dtype=np.float64)
+
+
+def _fences(mean: Floats, grain: float) -> tuple[Floats, Floats]:
+    """Where a day's value is out of line with the same minute of other days: 3 robust s.d., s.d. shared in a day."""
+    middle = sorted_median(mean)
+    spread = sorted_median(np.abs(mean - middle))
+    spread = np.where(np.isnan(spread), 0.0, spread)
+    width = max(mean.shape[1] // 48, 1)
+    shared = _smooth(spread[None], width)[0] / (2 * min(width, (len(spread) - 1) // 2) + 1)
+    reach = grain + 3 * 1.4826 * np.maximum(shared, np.mean(spread) * 0.2)
+    # Three days or fewer: the median is nobody's witness against a day.
+    if len(mean) < 3:
+        reach = reach + np.inf
+    return middle - reach, middle + reach
+
+
+def _level(values: Floats, weights: Floats, grain: float) -> float:
+    """Weighted mean, outliers pulled to 5 robust s.d."""
+    if not len(values):
+        return 0.0
+    middle = float(np.median(values))
+    reach = grain + 5 * 1.4826 * float(np.median(np.abs(values - middle)))
+    pulled = np.clip(values, middle - reach, middle + reach) if reach > 0 else values
+    return float(np.sum(pulled * weights) / np.sum(weights))

@@ -1,0 +1,282 @@
+"""What is learned once, when a watch opens, from the service's own history up to the deploy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from watcher.detect import codec
+from watcher.detect.before import Before, find_before
+from watcher.detect.clean import clean, longest_run
+from watcher.detect.combine import costs
+from watcher.detect.detectable import detectable
+from watcher.detect.fitting import Judge, Past, Quiet, fit_judge, fit_model, upper_fence
+from watcher.detect.forecast import REACH
+from watcher.detect.noise import Noise, Scale, standardise
+from watcher.detect.path import Path, follow
+from watcher.detect.window import Axis, Grid, axis_of, regrid
+from watcher.model.finding import Cause
+from watcher.model.series import Floats, Series
+from watcher.model.service import Harm, Role, Signal
+from watcher.model.watch import WatchPlan
+
+ENGINE = "placebo-scan/1"
+FEWEST_POINTS = 30
+HISTORY_WINDOWS = 2
+KIN = 0.2  # correlation with a control from which on it is used without being named
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """One signal, ready to be judged.
+
+    Attributes:
+        first: the first bucket that ends after the deploy began; `looks` buckets are judged.
+        judges: with the control first, if there is one; the last one rests on the own history alone. Empty: `cause`
+            says why the signal cannot be judged.
+        cost: what the signal pays for not being alone, in -ln of a probability.
+        usual_run: longest stretch of one repeated value in the history; `tail_run` the last one's, of `tail_value`.
+        newest: time of the newest point of the history.
+        typical_total: usual denominator of a bucket.
+    """
+
+    name: str
+    axis: Axis
+    first: int
+    looks: int
+    judges: tuple[Judge, ...]
+    path: Path
+    before: Before | None
+    cause: Cause | None
+    cost: float
+    detectable: float | None
+    usual_run: int
+    tail_run: int
+    tail_value: float | None
+    newest: float | None
+    typical_total: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Opaque: what `look` needs beside the new points. `recent_from` is how far back those must reach, unix seconds."""
+
+    plan: WatchPlan
+    recent_from: float
+    signals: Mapping[str, Calibrated]
+
+    def to_bytes(self) -> bytes:
+        """Compact and deterministic; the header names the engine and numpy's version."""
+        return codec.encode(self, {"engine": ENGINE, "numpy": np.__version__})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Calibration:
+        """Raises `ValueError` for anything that `to_bytes` of this engine did not make."""
+        value, header = codec.decode(data, cls)
+        if header.get("engine") != ENGINE:
+            raise ValueError(f"calibration of engine {header.get('engine')!r}, this is {ENGINE!r}")
+        return cls(value.plan, value.recent_from, value.signals)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draft:
+    """A signal on the way to `Calibrated`."""
+
+    signal: Signal
+    axis: Axis
+    first: int
+    looks: int
+    grid: Grid
+    bad: int
+
+
+def calibrate(plan: WatchPlan, history: Mapping[str, Series]) -> Calibration:
+    """Learns every signal of `plan` from `history` (signal name -> points up to `plan.started_at`).
+
+    Never raises on data: a signal without (enough) history is kept, with the cause why it cannot be judged.
+    """
+    drafts = {signal.name: _draft(plan, signal, history.get(signal.name)) for signal in plan.signals}
+    done: dict[str, Calibrated] = {}
+    quiets: dict[str, Quiet] = {}
+    with np.errstate(all="ignore"):
+        for draft in sorted(drafts.values(), key=lambda each: each.signal.role is not Role.CONTROL):
+            calibrated, quiet = _calibrate(draft, _controls(draft, drafts, plan), history)
+            done[draft.signal.name] = calibrated
+            if quiet is not None:
+                quiets[draft.signal.name] = quiet
+        priced = _priced(plan, done, quiets)
+    return Calibration(plan, plan.started_at, {signal.name: priced[signal.name] for signal in plan.signals})
+
+
+def end_of(plan: WatchPlan, signal: Signal) -> float:
+    return plan.ticket_until if signal.is_tickets else plan.until
+
+
+def _draft(plan: WatchPlan, signal: Signal, series: Series | None) -> _Draft:
+    axis = axis_of(series, signal.step)
+    first = axis.index(plan.started_at) + 1
+    looks = max(axis.index(end_of(plan, signal)) - first + 1, 0)
+    grid = Grid(first, np.empty(0), None)
+    bad = 0
+    if series is not None and len(series):
+        times = series.times[np.isfinite(series.times) & (np.abs(series.times) < 1e12)]
+        start = axis.index(float(times.min())) if len(times) else first
+        known = series.between(-math.inf, plan.started_at) if _ascending(series) else series
+        cleaned = clean(regrid(known, axis, start, first), signal.kind)
+        grid, bad = cleaned.grid, cleaned.bad
+    return _Draft(signal, axis, first, looks, grid, bad)
+
+
+def _ascending(series: Series) -> bool:
+    return bool(np.all(np.diff(series.times) > 0))
+
+
+def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> tuple[_Draft, ...]:
+    """The named control, or every control of the plan that is measured alike."""
+    if draft.signal.role is Role.CONTROL:
+        return ()
+    names = [draft.signal.control] if draft.signal.control else [each.name for each in plan.signals]
+    return tuple(
+        drafts[name]
+        for name in names
+        if name in drafts
+        and drafts[name].signal.role is Role.CONTROL
+        and drafts[name].axis.step == draft.axis.step
+        and len(drafts[name].grid)
+    )
+
+
+def _unusable(draft: _Draft, cause: Cause, note: str) -> Calibrated:
+    nothing = Path(np.zeros(1), np.ones(1), np.ones(1))
+    return Calibrated(
+        draft.signal.name, draft.axis, draft.first, draft.looks, (), nothing, None, cause, 0.0, None, 0, 0, None, None,
+        1.0, note,
+    )  # fmt: skip
+
+
+def _calibrate(
+    draft: _Draft, controls: tuple[_Draft, ...], history: Mapping[str, Series]
+) -> tuple[Calibrated, Quiet | None]:
+    grid, looks = draft.grid, draft.looks
+    known = ~np.isnan(grid.values)
+    points = int(known.sum())
+    if looks < 1:
+        return _unusable(draft, Cause.TOO_LITTLE_TRAFFIC, "the window is shorter than one bucket"), None
+    if points < max(FEWEST_POINTS, HISTORY_WINDOWS * looks):
+        if draft.bad > points:
+            return _unusable(draft, Cause.BAD_VALUES, f"{draft.bad} impossible values in the history"), None
+        wanted = max(FEWEST_POINTS, HISTORY_WINDOWS * looks)
+        return _unusable(draft, Cause.TOO_LITTLE_HISTORY, f"{points} points of history, {wanted} are needed"), None
+    harm = draft.signal.harm
+    model, past = fit_model(draft.axis, grid, draft.signal.kind, None)
+    typical_total = float(np.nanmedian(grid.totals)) if grid.totals is not None else 1.0
+    w = expected_w(model.noise, model.profile.at(draft.axis, draft.first + np.arange(looks)), typical_total)
+    wanted_information = float(np.sum((w / model.scale) ** 2))
+    own, quiet = fit_judge(model, past, harm, looks, wanted_information, None)
+    judges = [own]
+    kin = _closest(draft, past, controls, history)
+    if kin is not None:
+        name, control_past = kin
+        controlled_model, controlled_past = fit_model(draft.axis, grid, draft.signal.kind, control_past)
+        scale = model.scale / controlled_model.scale
+        judge, quiet = fit_judge(controlled_model, controlled_past, harm, looks, wanted_information * scale**2, name)
+        judges.insert(0, judge)
+    known_places = np.flatnonzero(known)
+    high = float(upper_fence(model.noise, np.array([1.0]), REACH)[0]) if not model.noise.counts else 1e6
+    calibrated = Calibrated(
+        name=draft.signal.name,
+        axis=draft.axis,
+        first=draft.first,
+        looks=looks,
+        judges=tuple(judges),
+        path=follow(model.forecast, model.past_z, model.past_w, high, looks),
+        before=find_before(own, past, harm, looks),
+        cause=None,
+        cost=0.0,
+        detectable=None,
+        usual_run=longest_run(grid.values),
+        tail_run=_tail_run(grid.values[known]),
+        tail_value=float(grid.values[known_places[-1]]),
+        newest=draft.axis.time(grid.first + int(known_places[-1])),
+        typical_total=typical_total,
+        note="",
+    )
+    return calibrated, quiet
+
+
+def _tail_run(values: Floats) -> int:
+    changes = np.flatnonzero(values != values[-1])
+    return len(values) - 1 - int(changes[-1]) if len(changes) else len(values)
+
+
+def expected_w(noise: Noise, profile: Floats, total: float) -> Floats:
+    """Sensitivity of buckets to come, with the usual denominators."""
+    totals = np.full(len(profile), total) if noise.scale is Scale.SHARE else None
+    values = profile * total if noise.scale is Scale.SHARE else profile
+    return standardise(noise, profile, values, totals)[1]
+
+
+def _closest(
+    draft: _Draft, past: Past, controls: tuple[_Draft, ...], history: Mapping[str, Series]
+) -> tuple[str, Past] | None:
+    """The control whose own surprises were most like this signal's; a named one always, another only if alike."""
+    best: tuple[float, str, Past] | None = None
+    for control in controls:
+        series = history[control.signal.name]
+        start = draft.grid.first
+        cleaned = clean(regrid(series, draft.axis, start, start + len(draft.grid)), control.signal.kind).grid
+        if np.count_nonzero(~np.isnan(cleaned.values)) < 0.5 * np.count_nonzero(past.w > 0):
+            continue
+        _, seen = fit_model(draft.axis, cleaned, control.signal.kind, None)
+        alike = likeness(past, seen)
+        if best is None or alike > best[0]:
+            best = alike, control.signal.name, seen
+    if best is None or (best[0] < KIN and not draft.signal.control):
+        return None
+    return best[1], best[2]
+
+
+def likeness(one: Past, two: Past) -> float:
+    """Correlation of the deviations' means over eight buckets, slow drift removed."""
+    known = (one.w > 0) & (two.w > 0)
+    size = len(known) // 8 * 8
+    if size < 64:
+        return 0.0
+    rows = [
+        np.diff(np.where(known, np.clip(each.eps, -4, 4), 0.0)[:size].reshape(-1, 8).mean(axis=1))
+        for each in (one, two)
+    ]
+    spread = float(rows[0].std() * rows[1].std())
+    return float(np.mean((rows[0] - rows[0].mean()) * (rows[1] - rows[1].mean())) / spread) if spread > 0 else 0.0
+
+
+def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str, Quiet]) -> dict[str, Calibrated]:
+    """Gives each signal its share of the budget, and what it can then show."""
+    watched = [signal for signal in plan.signals if signal.role is not Role.CONTROL]
+    groups = [
+        [
+            (done[signal.name].axis, quiets[signal.name]) if signal.name in quiets else None
+            for signal in watched
+            if signal.is_tickets is tickets
+        ]
+        for tickets in (False, True)
+    ]
+    metric_cost, ticket_cost = costs(groups)
+    out = dict(done)
+    for signal in watched:
+        calibrated = done[signal.name]
+        if calibrated.judges:
+            cost = ticket_cost if signal.is_tickets else metric_cost
+            evidence = -math.log(min(max(plan.false_rollback_probability, 1e-12), 0.5)) + cost
+            out[signal.name] = replace(calibrated, cost=cost, detectable=_detectable(calibrated, signal.harm, evidence))
+    return out
+
+
+def _detectable(calibrated: Calibrated, harm: Harm, evidence: float) -> float | None:
+    judge = calibrated.judges[0]
+    profile = judge.model.profile.at(calibrated.axis, calibrated.first + np.arange(calibrated.looks))
+    return detectable(judge, expected_w(judge.model.noise, profile, calibrated.typical_total), harm, evidence)

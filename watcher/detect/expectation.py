@@ -1,0 +1,148 @@
+"""What was expected in the signal's own unit: for effects, for the chart's band and for recovery after a rollback."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from watcher.detect.calibration import Calibrated
+from watcher.detect.clean import clean
+from watcher.detect.fitting import Judge
+from watcher.detect.forecast import REACH, Forecast, followed, means
+from watcher.detect.judging import deviations
+from watcher.detect.noise import Noise, Scale, moments
+from watcher.detect.path import Path
+from watcher.detect.window import Grid, regrid
+from watcher.model.finding import Band
+from watcher.model.series import Floats, Series
+from watcher.model.service import Kind
+
+Z95 = 1.96
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """Per bucket, shape (n,): the expected value and its error's s.d. in the signal's unit (sums for a ratio)."""
+
+    values: Floats
+    sd: Floats
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A relative change, its 95 % interval, and the means behind it."""
+
+    change: float
+    low: float
+    high: float
+    expected: float
+    observed: float
+
+    @property
+    def sd(self) -> float:
+        return (self.high - self.low) / (2 * Z95)
+
+
+def shifted(noise: Noise, profile: Floats, level: Floats, totals: Floats | None) -> tuple[Floats, Floats]:
+    """Expected value and s.d. of buckets (on the LOG scale: of the logarithm), the level off the profile by `level`."""
+    expected, v1, v2 = moments(noise, profile, totals)
+    sd = np.sqrt(noise.phi * v1 + noise.c2 * v2)
+    if noise.scale is Scale.LOG:
+        return expected + level, sd
+    if noise.scale is Scale.ABSOLUTE:
+        return expected + noise.unit * level, sd
+    return expected * np.maximum(1 + level, 0.01), sd
+
+
+def expect(calibrated: Calibrated, judge: Judge, grid: Grid, shared: Floats | None) -> Expected:
+    """What the buckets since the deploy would have been without it; `shared` is what the control explains, relative."""
+    path = calibrated.path.part(grid.first - calibrated.first + len(grid))
+    keep = slice(grid.first - calibrated.first, None)
+    level = path.level[keep] if shared is None else path.level[keep] + shared
+    profile = judge.model.profile.at(calibrated.axis, grid.first + np.arange(len(grid)))
+    values, sd = shifted(judge.model.noise, profile, level, grid.totals)
+    return Expected(values, sd * judge.model.scale * judge.local, path)
+
+
+def explained(forecast: Forecast, control: tuple[Floats, Floats], start: int) -> Floats:
+    """The part of the relative deviation that the control's own accounts for, from bucket `start` of its arrays."""
+    if forecast.control is None or forecast.control_kappa is None:
+        return np.zeros(len(control[0]) - start)
+    return followed(forecast.control, forecast.control_kappa, control, start)
+
+
+def effect_of(judge: Judge, expected: Expected, grid: Grid, start: int, stop: int) -> Effect | None:
+    """The change over buckets `start <= i < stop` of the grid."""
+    part = np.arange(start, stop)
+    part = part[~np.isnan(grid.values[start:stop]) & np.isfinite(expected.values[start:stop])]
+    if not len(part):
+        return None
+    wide = float(expected.path.sum[len(part) - 1]) * float(np.sqrt(np.sum(expected.sd[part] ** 2)))
+    wide *= float(max(judge.shape.spread(len(part))[-1], 1.0)) if len(part) <= len(judge.shape.response) else 1.0
+    values, normal = grid.values[part], expected.values[part]
+    if judge.model.noise.scale is Scale.LOG:
+        logs = np.log(np.maximum(values, judge.model.least))
+        shift, half = float(np.mean(logs - normal)), Z95 * wide / len(part)
+        mean = math.exp(float(np.mean(normal)))
+        return Effect(
+            math.expm1(shift), math.expm1(shift - half), math.expm1(min(shift + half, 50.0)), mean,
+            mean * math.exp(min(shift, 50.0)),
+        )  # fmt: skip
+    total, base = float(np.sum(values)), float(np.sum(normal))
+    size = len(part) * judge.model.noise.unit if judge.model.noise.scale is Scale.ABSOLUTE else abs(base)
+    if size <= 0:
+        return None
+    change, half = (total - base) / size, Z95 * wide / size
+    over = float(np.sum(grid.totals[part])) if grid.totals is not None else float(len(part))
+    low = max(change - half, -1.0) if judge.model.noise.counts else change - half
+    return Effect(change, low, change + half, base / over, total / over)
+
+
+def band_of(calibrated: Calibrated, kind: Kind, series: Series) -> Band:
+    """Expected, low and high (95 % of single buckets) at each of the series' times."""
+    times = np.asarray(series.times, dtype=np.float64)
+    nothing = np.full(len(times), np.nan)
+    finite = np.isfinite(times) & (np.abs(times) < 1e12)
+    if not calibrated.judges or not finite.any():
+        return Band(times, nothing, nothing.copy(), nothing.copy())
+    judge, axis = calibrated.judges[-1], calibrated.axis
+    model = judge.model
+    places = np.where(finite, np.rint((times - axis.phase) / axis.step), 0.0).astype(np.int64)
+    start, stop = int(places[finite].min()), int(places[finite].max()) + 1
+    grid = clean(regrid(series, axis, start, stop), kind).grid
+    start = grid.first
+    profile = model.profile.at(axis, start + np.arange(len(grid)))
+    level, wide = _levels(calibrated, judge, grid)
+    totals = None if grid.totals is None else np.where(np.isnan(grid.totals), calibrated.typical_total, grid.totals)
+    expected, sd = shifted(model.noise, profile, level, totals)
+    half = Z95 * sd * model.scale * wide
+    low, high = expected - half, expected + half
+    if model.noise.scale is Scale.LOG:
+        expected, low, high = np.exp(expected), np.exp(low), np.exp(np.minimum(high, 700.0))
+    elif model.noise.counts:
+        low = np.maximum(low, 0.0)
+    if totals is not None:
+        expected, low, high = expected / totals, low / totals, high / totals
+    ok = finite & (places >= start)
+    at = np.where(ok, places - start, 0)
+    return Band(times, *(np.where(ok, each[at], np.nan) for each in (expected, low, high)))
+
+
+def _levels(calibrated: Calibrated, judge: Judge, grid: Grid) -> tuple[Floats, Floats]:
+    """Level off the profile and error's growth: forecast step by step before the deploy, frozen after it."""
+    model = judge.model
+    z, w, _ = deviations(judge, calibrated.axis, grid)
+    level = model.forecast.weights @ means(
+        np.clip(z, -REACH, np.inf if model.noise.counts else REACH), w, model.forecast.lengths, model.forecast.kappa
+    )
+    level = level if len(model.forecast.lengths) else np.zeros(len(grid))
+    wide = np.ones(len(grid))
+    after = max(calibrated.first - grid.first, 0)
+    if after < len(grid):
+        skip = max(grid.first - calibrated.first, 0)
+        path = calibrated.path.part(skip + len(grid) - after)
+        level[after:], wide[after:] = path.level[skip:], path.point[skip:] * judge.local
+    return level, wide

@@ -1,0 +1,267 @@
+"""From a signal's history to what judges its next minutes: profile, noise, forecast and the tails of quiet windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from watcher.detect.baseline import Ints, Profile, fit_profile
+from watcher.detect.forecast import REACH, Forecast, fit_forecast
+from watcher.detect.noise import Noise, Scale, fit_variance, measure, moments, scale_of, standardise
+from watcher.detect.statistics import CLIP, Shape, growing, scan
+from watcher.detect.tail import Growth, Tail, fit_tail
+from watcher.detect.window import Axis, Grid
+from watcher.model.series import Floats
+from watcher.model.service import Harm, Kind
+
+SHARE_OF_MAIN = 0.9  # of the budget: the clipped scan; the rest: spikes
+LOCAL = 90  # buckets before the deploy that tell how noisy it is now
+LOCAL_PRIOR = 60.0
+MOST_POINTS = 30_000  # looks in all quiet windows together
+LEAST_INFORMATION = 0.3
+BODY = 0.15  # probability at which the two statistics' dependence is read off
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """How a signal behaves without harm.
+
+    Attributes:
+        mean, scale: of the clipped innovations, in s.d. of `noise`.
+        least: smallest value that a logarithm is taken of.
+        past_z, past_w: the last buckets before the deploy, as many as the forecast remembers.
+    """
+
+    profile: Profile
+    noise: Noise
+    forecast: Forecast
+    mean: float
+    scale: float
+    least: float
+    past_z: Floats
+    past_w: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """The history as the model sees it: deviations, sensitivities and innovations, shape (n,)."""
+
+    first: int
+    z: Floats
+    w: Floats
+    eps: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quiet:
+    """Windows of the own history without (known) harm.
+
+    Attributes:
+        starts: bucket numbers at which they begin, shape (p,).
+        evidence: -ln probability of each, as if it were judged, shape (p,).
+        independent: how many windows' worth of history they hold.
+    """
+
+    starts: Ints
+    evidence: Floats
+    independent: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """Everything that judges one signal in one way.
+
+    Attributes:
+        local: noise just before the deploy over usual noise.
+        overlap: probability of either statistic over the sum of both, from quiet windows.
+        control: name of the control that the model uses, or None.
+    """
+
+    model: Model
+    shape: Shape
+    main: Tail
+    spike: Tail
+    local: float
+    overlap: float
+    independent: float
+    control: str | None
+
+    def evidence(self, main: Floats, spike: Floats) -> Floats:
+        """-ln of the probability that a quiet window comes to such maxima; shape as given."""
+        return combine(self.main, self.spike, self.overlap, main, spike)
+
+
+def combine(main_tail: Tail, spike_tail: Tail, overlap: float, main: Floats, spike: Floats) -> Floats:
+    both = np.maximum(
+        main_tail.evidence(main) + np.log(SHARE_OF_MAIN), spike_tail.evidence(spike) + np.log(1 - SHARE_OF_MAIN)
+    )
+    return np.asarray(np.maximum(both - np.log(overlap), 0.0), dtype=np.float64)
+
+
+def signs(harm: Harm) -> tuple[float, ...]:
+    return {Harm.UP: (1.0,), Harm.DOWN: (-1.0,), Harm.EITHER: (1.0, -1.0)}[harm]
+
+
+def upper_fence(noise: Noise, sd: Floats, base: float) -> Floats:
+    """Upper clip in s.d.: a few single events are never clipped."""
+    if not noise.counts:
+        return np.full(len(sd), base)
+    return np.asarray(base + 2 * noise.phi / np.maximum(sd, 1e-300), dtype=np.float64)
+
+
+def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None) -> tuple[Model, Past]:
+    """The model of a history that ends at the deploy, and the history through its eyes."""
+    scale = scale_of(kind, grid)
+    positive = grid.values[grid.values > 0]
+    least = float(positive.min()) / 2 if len(positive) else 1e-9
+    values, weights = measure(scale, grid, least)
+    indices = grid.first + np.arange(len(grid))
+    profile, expected = fit_profile(axis, indices, values, weights, _grain(scale, kind, values, weights))
+    noise = _first_noise(scale, kind, axis, values, weights)
+    target = grid.values if scale is not Scale.LOG else np.where(weights > 0, values, np.nan)
+    known = weights > 0
+    mean, v1, v2 = moments(noise, expected, grid.totals)
+    noise = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known)
+    pair = (control.z, control.w) if control is not None else None
+    forecast, eps = Forecast((), np.empty(0), np.empty(0)), np.empty(0)
+    for final in (False, True):
+        z, w, sd = standardise(noise, expected, target, grid.totals)
+        forecast, eps = fit_forecast(z, w, pair, upper_fence(noise, sd, REACH))
+        if final or not noise.counts:
+            break
+        noise = _refit(noise, v1, v2, eps * sd, w > 0)
+    high = upper_fence(noise, sd, CLIP)
+    seen = w > 0 if control is None else (w > 0) & (control.w > 0)
+    clipped = np.clip(eps, -CLIP, high)[seen]
+    mean_eps, scale_eps = (float(clipped.mean()), float(clipped.std())) if len(clipped) else (0.0, 1.0)
+    scale_eps = max(scale_eps, 1e-3)
+    memory = min(forecast.memory, len(z))
+    model = Model(profile, noise, forecast, mean_eps, scale_eps, least, z[len(z) - memory :], w[len(z) - memory :])
+    past_eps = np.where(seen, (eps - mean_eps) / scale_eps, 0.0)
+    return model, Past(grid.first, z, w * seen / scale_eps, past_eps, high / scale_eps)
+
+
+def _grain(scale: Scale, kind: Kind, values: Floats, weights: Floats) -> float:
+    """Differences up to which a value is no outlier among other days."""
+    known = weights > 0
+    if scale is Scale.EVENTS:
+        if kind is Kind.COUNT:
+            return 3.0
+        positive = values[known & (values > 0)]
+        return 3.0 * float(positive.min()) if len(positive) else 0.0
+    if scale is Scale.SHARE and known.any():
+        share = float(np.clip(np.average(values, weights=weights), 0.001, 0.999))
+        return 3 * float(np.sqrt(share * (1 - share) / np.median(weights[known])))
+    return 0.0
+
+
+def _first_noise(scale: Scale, kind: Kind, axis: Axis, values: Floats, weights: Floats) -> Noise:
+    """Poisson, binomial or unit scatter, with floors that keep what never happened possible."""
+    known = weights > 0
+    points = max(int(known.sum()), 1)
+    typical = float(np.average(values, weights=weights)) if known.any() else 0.0
+    if scale is Scale.EVENTS:
+        event = 1.0 if kind is Kind.COUNT else 1.0 / axis.step
+        return Noise(scale, event, 0.0, max(0.5 * event / points, 1e-3 * typical), 1.0)
+    if scale is Scale.SHARE:
+        return Noise(scale, 1.0, 0.0, max(0.5 / max(float(weights.sum()), 1.0), 1e-3 * typical), 1.0)
+    size = np.abs(values[known])
+    unit = float(np.median(size)) or float(size.max(initial=0.0)) or 1.0
+    floor = 1e-3 * unit
+    return Noise(scale, 1.0, 0.0, floor, 1.0 if scale is Scale.LOG else unit)
+
+
+def _refit(noise: Noise, v1: Floats, v2: Floats, deviations: Floats, known: NDArray[np.bool_]) -> Noise:
+    phi, c2 = fit_variance(noise, v1, v2, deviations * deviations, known)
+    if noise.scale is Scale.EVENTS and noise.phi == 1.0:
+        # Counts of independent events scatter at least like Poisson's.
+        phi = max(phi, 1.0) if c2 == 0 else max(phi, 0.5)
+    if phi <= 0 and c2 <= 0 and noise.counts:
+        return noise
+    least = {Scale.LOG: 2e-3, Scale.RELATIVE: 2e-3, Scale.ABSOLUTE: 2e-3 * noise.unit}.get(noise.scale, 0.0)
+    return replace(noise, phi=max(phi, least * least), c2=c2)
+
+
+def local_noise(past: Past, starts: Ints) -> Floats:
+    """Scatter over the buckets before each start, over the usual; drawn to 1, shape (p,)."""
+    squares = np.where(past.w > 0, np.minimum(past.eps * past.eps, CLIP * CLIP), 0.0)
+    sums = np.concatenate([[0.0], np.cumsum(squares)])
+    counts = np.concatenate([[0], np.cumsum(past.w > 0)])
+    begins = np.maximum(starts - LOCAL, 0)
+    ratio = (sums[starts] - sums[begins] + LOCAL_PRIOR) / (counts[starts] - counts[begins] + LOCAL_PRIOR)
+    return np.asarray(np.clip(np.sqrt(ratio), 0.7, 3.0), dtype=np.float64)
+
+
+def quiet_starts(past: Past, looks: int, wanted: float) -> Ints:
+    """Positions of windows of `looks` buckets within the history that hold about as much information as the watch's."""
+    last = len(past.w) - looks
+    if last < 0:
+        return np.empty(0, dtype=np.int64)
+    stride = max(looks // 6, 1, -(-(last + 1) * looks // MOST_POINTS))
+    starts = np.arange(last, -1, -stride)[::-1]
+    sums = np.concatenate([[0.0], np.cumsum(past.w * past.w)])
+    information = sums[starts + looks] - sums[starts]
+    reference = wanted if wanted > 0 else float(np.median(information))
+    alike = (information >= LEAST_INFORMATION * reference) & (information <= reference / LEAST_INFORMATION)
+    if alike.sum() < max(0.1 * len(starts), 8):
+        alike = information >= LEAST_INFORMATION * reference
+    if alike.sum() < max(0.1 * len(starts), 8):
+        alike = np.ones(len(starts), dtype=np.bool_)
+    return np.asarray(starts[alike], dtype=np.int64)
+
+
+def fit_judge(
+    model: Model, past: Past, harm: Harm, looks: int, wanted: float, control: str | None
+) -> tuple[Judge, Quiet]:
+    """Calibrates the scan on quiet windows of the history, with the code that judges the deploy."""
+    starts = quiet_starts(past, looks, wanted)
+    response = model.forecast.response(looks)
+    local = local_noise(past, np.concatenate([starts, [len(past.w)]]))
+    places = starts[:, None] + np.arange(looks)
+    eps, w = past.eps[places] / local[:-1, None], past.w[places] / local[:-1, None]
+    high = past.high[places]
+    covered = np.zeros(len(past.w) + 1)
+    np.add.at(covered, starts, 1.0)
+    np.add.at(covered, starts + looks, -1.0)
+    independent = float(np.count_nonzero(np.cumsum(covered)[:-1] > 0)) / looks
+    counts = model.noise.counts
+    inflation = _inflation([growing(eps, w, high, response, sign, counts) for sign in signs(harm)], independent)
+    shape = Shape(response, inflation, counts)
+    scans = [scan(eps, w, high, shape, sign, looks) for sign in signs(harm)]
+    main = np.max([one.main.max(axis=1, initial=-9.0) for one in scans], axis=0)
+    spike = np.max([one.spike.max(axis=1, initial=-9.0) for one in scans], axis=0)
+    main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE)
+    spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG)
+    overlap = shared(combine(main_tail, spike_tail, 1.0, main, spike), independent, 1.0)
+    judge = Judge(model, shape, main_tail, spike_tail, float(local[-1]), overlap, independent, control)
+    return judge, Quiet(past.first + starts, judge.evidence(main, spike), independent)
+
+
+def shared(evidence: Floats, independent: float, most: float) -> float:
+    """How often quiet windows exceed the BODY level, over BODY: what dependence leaves of a sum of probabilities."""
+    if not len(evidence):
+        return most
+    seen = float(np.mean(evidence >= -np.log(BODY))) / BODY
+    prior = 0.75 * most
+    return float(np.clip((seen * independent * BODY + prior * 5) / (independent * BODY + 5), 0.3 * most**0.5, most))
+
+
+def _inflation(deviations: list[Floats], independent: float) -> tuple[float, float]:
+    """`a, b` of `exp(a + b ln L)`: the s.d. of deviations over L buckets, drawn to 1 where windows are few."""
+    looks = deviations[0].shape[1]
+    if not len(deviations[0]) or looks < 2:
+        return 0.0, 0.0
+    square = np.mean([np.mean(np.minimum(each * each, 9.0), axis=0) for each in deviations], axis=0) / 0.99
+    lengths = np.arange(1, looks + 1)
+    certain = independent * looks / lengths
+    spread = 0.5 * np.log((square * certain + 5.0) / (certain + 5.0))
+    # Few long stretches, many short ones; and the short ones weigh no more than what they are wanted for.
+    weight = 1.0 / lengths
+    logs = np.log(lengths)
+    middle, level = np.average(logs, weights=weight), np.average(spread, weights=weight)
+    steep = np.sum(weight * (logs - middle) * (spread - level)) / np.sum(weight * (logs - middle) ** 2)
+    slope = float(np.clip(steep, 0.0, 0.5))
+    return float(level - slope * middle), slope

@@ -1,0 +1,153 @@
+"""How much a signal scatters about its expected value, by kind; and its points in units of that scatter.
+
+Everything later works on `z` (deviation in s.d.) and `w` (how many s.d. a relative harm of 1 is): a bucket in which
+little happens has a small `w` and so carries little evidence, whatever its value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from watcher.detect.window import Grid
+from watcher.model.series import Floats
+from watcher.model.service import Kind
+
+
+class Scale(StrEnum):
+    """On which scale a signal is judged."""
+
+    EVENTS = "events"  # counts and rates: variance phi * e + c^2 * e^2 (negative binomial)
+    SHARE = "share"  # good of total: the same about n p, binomial in place of Poisson
+    LOG = "log"
+    RELATIVE = "relative"  # values well above zero
+    ABSOLUTE = "absolute"  # values about zero: relative to the typical magnitude
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Variance of a bucket: `phi * v1 + c2 * v2`.
+
+    Attributes:
+        floor: smallest expected value (events per bucket or share): what never happened yet is not impossible.
+        unit: magnitude that an ABSOLUTE effect is relative to.
+    """
+
+    scale: Scale
+    phi: float
+    c2: float
+    floor: float
+    unit: float
+
+    @property
+    def counts(self) -> bool:
+        return self.scale in {Scale.EVENTS, Scale.SHARE}
+
+
+def scale_of(kind: Kind, grid: Grid) -> Scale:
+    """The scale that a kind and its values call for."""
+    if kind is Kind.RATIO and grid.totals is not None:
+        return Scale.SHARE
+    if kind in {Kind.COUNT, Kind.RATE}:
+        return Scale.EVENTS
+    if kind is Kind.LATENCY:
+        return Scale.LOG
+    known = grid.values[~np.isnan(grid.values)]
+    if len(known) and np.quantile(known, 0.02) > 0.2 * np.median(known) > 0:
+        return Scale.RELATIVE
+    return Scale.ABSOLUTE
+
+
+def measure(scale: Scale, grid: Grid, least: float) -> tuple[Floats, Floats]:
+    """What is averaged over days (missing: 0), and its weight (missing: 0); `least` keeps logarithms finite."""
+    known = ~np.isnan(grid.values)
+    values = np.where(known, grid.values, 0.0)
+    if scale is Scale.SHARE and grid.totals is not None:
+        totals = np.where(known, grid.totals, 0.0)
+        return values / np.where(totals > 0, totals, 1.0), totals
+    if scale is Scale.LOG:
+        return np.where(known, np.log(np.maximum(values, least)), 0.0), known.astype(np.float64)
+    return values, known.astype(np.float64)
+
+
+def moments(noise: Noise, profile: Floats, totals: Floats | None) -> tuple[Floats, Floats, Floats]:
+    """Expected value and the two variance terms `v1`, `v2` of each bucket."""
+    if noise.scale is Scale.EVENTS:
+        expected = np.maximum(profile, noise.floor)
+        return expected, expected, expected * expected
+    if noise.scale is Scale.SHARE and totals is not None:
+        share = np.maximum(profile, noise.floor)
+        expected = share * totals
+        return expected, expected * np.clip(1 - share, 0.02, 1.0), expected * expected
+    if noise.scale is Scale.RELATIVE:
+        expected = np.maximum(profile, noise.floor)
+        return expected, expected * expected, np.zeros_like(expected)
+    one = np.ones_like(profile)
+    return profile, one, np.zeros_like(one)
+
+
+def fit_variance(
+    noise: Noise, v1: Floats, v2: Floats, squares: Floats, known: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """`phi` and `c2` from squared deviations: means within groups of like expected value, then least squares.
+
+    Squares are pulled to nine times their group's typical value, so that an incident does not widen the noise.
+    """
+    v1, v2, squares = v1[known], v2[known], squares[known]
+    if not len(v1):
+        return 1.0, 0.0
+    order = np.argsort(v1, kind="stable")
+    groups = min(12, max(len(v1) // 40, 1))
+    edges = np.linspace(0, len(v1), groups + 1).astype(np.int64)[:-1]
+    sizes = np.diff(np.concatenate([edges, [len(v1)]]))
+    label = np.repeat(np.arange(groups), sizes)
+    sorted_squares = squares[order]
+    mean = np.add.reduceat(sorted_squares, edges) / sizes
+    for _ in range(2):
+        # A count of two where 0.05 are expected is no outlier: a few events are always let through.
+        cap = np.maximum(9 * mean, 4.0 if noise.scale is Scale.EVENTS else 0.0)
+        mean = np.add.reduceat(np.minimum(sorted_squares, cap[label]), edges) / sizes
+    one, two = np.add.reduceat(v1[order], edges) / sizes, np.add.reduceat(v2[order], edges) / sizes
+    tiny = np.finfo(np.float64).tiny
+    level, slope = mean / np.maximum(one, tiny), two / np.maximum(one, tiny)
+    return _line(level, slope, sizes.astype(np.float64))
+
+
+def _line(level: Floats, slope: Floats, sizes: Floats) -> tuple[float, float]:
+    """Non-negative `phi`, `c2` with `level = phi + c2 * slope`, relative errors weighted alike."""
+    weight = sizes / np.maximum(level, 1e-3 * max(float(level.max()), 1e-300)) ** 2
+    if slope.max() <= 0 or slope.max() - slope.min() <= 0.2 * slope.max():
+        return float(np.average(level, weights=sizes)), 0.0
+    a, b, c = weight.sum(), (weight * slope).sum(), (weight * slope * slope).sum()
+    d, e = (weight * level).sum(), (weight * level * slope).sum()
+    det = a * c - b * b
+    if det > 0:
+        phi, c2 = (c * d - b * e) / det, (a * e - b * d) / det
+        if phi >= 0 and c2 >= 0:
+            return float(phi), float(c2)
+        if c2 < 0:
+            return float(d / a), 0.0
+    return 0.0, float(e / c)
+
+
+def standardise(noise: Noise, profile: Floats, values: Floats, totals: Floats | None) -> tuple[Floats, Floats, Floats]:
+    """`z`, `w` and the s.d. of each bucket, shape (n,); where a value is missing `z` and `w` are 0.
+
+    On the LOG scale `values` must be logarithms already (see `measure`).
+    """
+    known = ~np.isnan(values)
+    expected, v1, v2 = moments(noise, profile, totals)
+    sd = np.sqrt(noise.phi * v1 + noise.c2 * v2)
+    known &= (sd > 0) & np.isfinite(sd)
+    sd = np.where(known, sd, 1.0)
+    z = np.where(known, (values - expected) / sd, 0.0)
+    if noise.scale is Scale.LOG:
+        w = 1 / sd
+    elif noise.scale is Scale.ABSOLUTE:
+        w = noise.unit / sd
+    else:
+        w = expected / sd
+    return z, np.where(known, w, 0.0), sd

@@ -1,0 +1,79 @@
+"""From a window's largest deviation to the probability of seeing it without harm.
+
+Quiet windows of the own history give the body; their excesses over a high quantile, together with what is known of such
+maxima in general, give the tail. The predictive distribution (Lomax: an exponential whose rate is uncertain) widens by
+itself where the history is short, which is the honest price of extrapolating.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from watcher.model.series import Floats
+
+EXCEEDING = 0.2  # share of quiet windows whose excesses make the tail
+CAP = 12 * math.log(10)
+
+
+class Growth(StrEnum):
+    """On which scale the tail is about exponential."""
+
+    SQUARE = "square"  # sums: near normal
+    LOG = "log"  # single points: a power law
+
+
+PRIOR = {Growth.SQUARE: (20.0, 1.15, 1.5), Growth.LOG: (10.0, 0.12, 2.5)}  # weight, mean excess, least threshold
+MOST = {Growth.SQUARE: 9.0, Growth.LOG: 1.5}  # one incident must not speak for all windows
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """`-ln P(max > x)` is `-ln EXCEEDING + weight * ln(1 + (g(x) - g(threshold)) / total)` above the threshold."""
+
+    growth: Growth
+    threshold: float
+    low: float
+    weight: float
+    total: float
+
+    def evidence(self, x: Floats) -> Floats:
+        """-ln of the probability that a quiet window's maximum exceeds `x`; never negative, capped."""
+        x = np.asarray(x, dtype=np.float64)
+        body = np.clip((x - self.low) / max(self.threshold - self.low, 1e-9), 0.0, 1.0) * -math.log(EXCEEDING)
+        excess = np.maximum(_grow(self.growth, x) - _grow(self.growth, np.float64(self.threshold)), 0.0)
+        return np.minimum(body + self.weight * np.log1p(excess / self.total), CAP)
+
+    def level(self, evidence: float) -> float:
+        """The deviation that has this evidence; the inverse of `evidence` above the threshold."""
+        excess = self.total * math.expm1(max(evidence + math.log(EXCEEDING), 0.0) / self.weight)
+        base = float(_grow(self.growth, np.float64(self.threshold))) + excess
+        return math.sqrt(2 * base) if self.growth is Growth.SQUARE else math.exp(min(base, 300.0))
+
+
+def _grow(growth: Growth, x: Floats | np.float64) -> Floats:
+    x = np.maximum(x, 1e-3)
+    return np.asarray(x * x / 2 if growth is Growth.SQUARE else np.log(x), dtype=np.float64)
+
+
+def fit_tail(maxima: Floats, independent: float, growth: Growth) -> Tail:
+    """The tail of window maxima; `independent` is how many windows' worth of history they hold."""
+    prior_weight, prior_mean, least = PRIOR[growth]
+    if not len(maxima):
+        return Tail(growth, 2 * least, 0.0, prior_weight, prior_weight * prior_mean)
+    ranked = np.sort(maxima)
+    threshold = max(float(np.quantile(ranked, 1 - EXCEEDING)), least)
+    above = ranked[ranked > threshold]
+    excess = np.minimum(_grow(growth, above) - _grow(growth, np.float64(threshold)), MOST[growth])
+    count = independent * len(above) / len(ranked)
+    mean = float(excess.mean()) if len(above) else 0.0
+    return Tail(
+        growth,
+        threshold,
+        min(float(ranked[0]), threshold - 1.0),
+        prior_weight + count,
+        prior_weight * prior_mean + count * mean,
+    )

@@ -1,0 +1,78 @@
+"""Points onto a regular grid of buckets, so that everything after it can count looks instead of seconds.
+
+Unsorted, duplicate, jittering and absent times end here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from watcher.model.series import Floats, Series
+
+LONGEST = 250_000  # buckets of history that are ever read
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Bucket `i` ends at `phase + i * step` (unix seconds)."""
+
+    phase: float
+    step: float
+
+    def index(self, time: float) -> int:
+        """The newest bucket that has ended at `time`."""
+        return math.floor((time - self.phase) / self.step + 1e-6)
+
+    def time(self, index: float) -> float:
+        return self.phase + index * self.step
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Buckets `first .. first + n - 1`; arrays of shape (n,), NaN where nothing was measured."""
+
+    first: int
+    values: Floats
+    totals: Floats | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def cut(self, start: int, stop: int) -> Grid:
+        """Buckets `start <= i < stop`, as far as this grid has them."""
+        low = min(max(start - self.first, 0), len(self))
+        high = min(max(stop - self.first, low), len(self))
+        totals = None if self.totals is None else self.totals[low:high]
+        return Grid(self.first + low, self.values[low:high], totals)
+
+
+def axis_of(series: Series | None, step: float) -> Axis:
+    """The phase of the newest finite time: sources are aligned to whole steps, recordings need not be."""
+    if series is not None:
+        times = series.times[np.isfinite(series.times) & (np.abs(series.times) < 1e12)]
+        if len(times):
+            return Axis(float(times.max() % step), step)
+    return Axis(0.0, step)
+
+
+def regrid(series: Series, axis: Axis, start: int, stop: int) -> Grid:
+    """The buckets `start <= i < stop`; of several points in one bucket the latest wins."""
+    start = max(start, stop - LONGEST)
+    length = max(stop - start, 0)
+    values = np.full(length, np.nan)
+    totals = None if series.totals is None else np.full(length, np.nan)
+    times = series.times
+    inside = np.isfinite(times) & (np.abs(times) < 1e12)
+    places = np.rint((np.where(inside, times, 0.0) - axis.phase) / axis.step) - start
+    inside &= (places >= 0) & (places < length)
+    order = np.flatnonzero(inside)
+    if len(order) > 1 and np.any(np.diff(times[order]) <= 0):
+        order = order[np.argsort(times[order], kind="stable")]
+    places = places[order].astype(np.int64)
+    values[places] = series.values[order]
+    if totals is not None and series.totals is not None:
+        totals[places] = series.totals[order]
+    return Grid(start, values, totals)
