@@ -11,9 +11,9 @@ import click
 from watcher import settings as configuration
 from watcher.errors import ConfigError
 from watcher.kit import text
+from watcher.kit.units import write_duration
 from watcher.model.service import Role, Service, Signal
 from watcher.settings import Adapter, Settings
-from watcher.settings.units import write_duration
 
 
 @click.command(name="check-config")

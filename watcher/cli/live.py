@@ -12,11 +12,11 @@ import numpy as np
 from watcher.app import build_adapters
 from watcher.errors import ExternalError
 from watcher.kit import clock, text
+from watcher.kit.units import write_duration
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.ports import MetricSource, Probe, Probes
 from watcher.settings import Settings
-from watcher.settings.units import write_duration
 from watcher.store.database import Database
 
 _BUCKETS = 30  # enough to see a spacing

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from watcher.kit.units import Duration, Share
 from watcher.model.service import Harm, Kind, Mode, Role
-from watcher.settings.units import Duration, Share
 
 DAY = 86400.0
 

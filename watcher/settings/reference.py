@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from watcher import registry
 from watcher.kit.http import Connection
+from watcher.kit.units import DURATION_WORDS, SHARE_WORDS, write_duration
 from watcher.settings import shapes
 from watcher.settings.options import (
     PolicyOptions,
@@ -21,7 +22,6 @@ from watcher.settings.options import (
     TokenOptions,
 )
 from watcher.settings.sections import ADAPTER_SECTIONS
-from watcher.settings.units import DURATION_WORDS, SHARE_WORDS, write_duration
 
 _SHORT = {DURATION_WORDS: "duration", SHARE_WORDS: "share"}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from watcher.kit.units import write_duration
 from watcher.model.service import Mode, Role, Service, Signal
 from watcher.settings import sections
 from watcher.settings.document import Path
@@ -14,7 +15,6 @@ from watcher.settings.report import Report
 from watcher.settings.sections import Known
 from watcher.settings.signals import compile_signal
 from watcher.settings.types import Adapter
-from watcher.settings.units import write_duration
 
 _LATE_TICKETS = 4 * 3600.0  # customers write later than they suffer
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, WithJsonSchema
 from pydantic.fields import FieldInfo
 
-from watcher.settings.units import DURATION_WORDS, SHARE_WORDS, parse_duration, parse_share
+from watcher.kit.units import DURATION_WORDS, SHARE_WORDS, parse_duration, parse_share
 
 _UNITS: dict[object, str] = {parse_duration: DURATION_WORDS, parse_share: SHARE_WORDS}
 

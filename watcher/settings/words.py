@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from watcher.kit.units import DURATION_WORDS, SHARE_WORDS, write_duration
 from watcher.settings.shapes import one_of
-from watcher.settings.units import DURATION_WORDS, SHARE_WORDS, write_duration
 
 # Errors whose text an adapter wrote.
 FOREIGN = frozenset({"value_error", "assertion_error"})

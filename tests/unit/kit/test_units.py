@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.settings.units import parse_duration, parse_share, write_duration
+from watcher.kit.units import parse_duration, parse_share, write_duration
 
 
 @pytest.mark.parametrize(
