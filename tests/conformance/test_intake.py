@@ -100,6 +100,11 @@ def test_every_kind_is_tested() -> None:
     assert {kind for kind, _, _ in MESSAGES} == set(SENDERS)
 
 
+def test_it_says_whether_the_sender_chose_the_service(pair: tuple[str, Sender]) -> None:
+    kind, _ = pair
+    assert registry.adapter("hooks", kind).vendor is (kind != "generic")
+
+
 def test_options_are_strict_frozen_and_silent(pair: tuple[str, Sender]) -> None:
     kind, sender = pair
     options_class = registry.adapter("hooks", kind).Options

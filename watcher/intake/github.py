@@ -7,7 +7,8 @@ Signature: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,6 +39,7 @@ class GitHub:
     """Deployments of repositories. The phases of one deployment come as separate messages with one identity."""
 
     Options = GitHubOptions
+    vendor: ClassVar[bool] = True  # a deploy that no service matches is none of GitHub's mistakes
 
     def __init__(self, name: str, options: GitHubOptions, tools: Tools) -> None:  # noqa: ARG002 -- adapters are made alike
         self.name = name
@@ -62,30 +64,34 @@ class GitHub:
         told = known(fields)
         if isinstance(told, str):
             return Parsed(delivery_id=delivery_id, ignored=told)
-        return Parsed(events=(told,), delivery_id=delivery_id)
+        return Parsed(events=told, delivery_id=delivery_id)
 
 
-def _deployment(fields: Mapping[str, Any]) -> DeployEvent:
+def _deployment(fields: Mapping[str, Any]) -> tuple[DeployEvent, ...]:
     """A deployment was created: announced, and nothing that a user could meet yet."""
     deployment = reading.member(fields, "deployment")
-    return _event(
+    announced = _event(
         fields,
         deployment,
         phase=Phase.ANNOUNCED,
         environment=reading.text(deployment, "environment", "deployment."),
         at=reading.time(deployment, "created_at", "deployment."),
     )
+    return (announced,)
 
 
-def _status(fields: Mapping[str, Any]) -> DeployEvent | str:
-    """A step of a deployment, or why it is none of ours."""
+def _status(fields: Mapping[str, Any]) -> tuple[DeployEvent, ...] | str:
+    """A step of a deployment, or why it is none of ours.
+
+    A success tells of the creation too: where no earlier message was sent or arrived, harm counts from there.
+    """
     status = reading.member(fields, "deployment_status")
     deployment = reading.member(fields, "deployment")
     state = reading.text(status, "state", "deployment_status.")
     if state not in _PHASES:
         return f"the state {reading.shown(state)} neither begins nor ends a deployment"
     environment = reading.optional_text(status, "environment", "deployment_status.")
-    return _event(
+    step = _event(
         fields,
         deployment,
         phase=_PHASES[state],
@@ -93,6 +99,10 @@ def _status(fields: Mapping[str, Any]) -> DeployEvent | str:
         at=reading.time(status, "created_at", "deployment_status."),
         status=status,
     )
+    if step.phase is not Phase.FINISHED:
+        return (step,)
+    created = reading.time(deployment, "created_at", "deployment.")
+    return (replace(step, phase=Phase.ANNOUNCED, at=min(created, step.at), finished_at=None), step)
 
 
 def _event(

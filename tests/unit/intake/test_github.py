@@ -10,7 +10,8 @@ from support.plain_tools import plain_tools
 
 from watcher.errors import MalformedError, UnauthenticatedError
 from watcher.intake.github import GitHub, GitHubOptions
-from watcher.model.deploy import DeployEvent
+from watcher.kit import clock
+from watcher.model.deploy import DeployEvent, Phase
 
 DATA = Path(__file__).parents[2] / "conformance" / "data" / "github"
 RECORDED = json.loads((DATA / "status_success.json").read_text(encoding="utf-8"))
@@ -19,8 +20,10 @@ MISSING = object()
 
 
 def parse(body: Any, **headers: str) -> DeployEvent:
-    (one,) = GITHUB.parse(RECORDED["headers"] | headers, json.dumps(body).encode(), 0.0).events
-    return one
+    announced, finished = GITHUB.parse(RECORDED["headers"] | headers, json.dumps(body).encode(), 0.0).events
+    assert (announced.phase, finished.phase) == (Phase.ANNOUNCED, Phase.FINISHED)
+    assert announced.identity == finished.identity
+    return finished
 
 
 def changed(path: str, value: Any) -> Any:
@@ -48,6 +51,7 @@ def changed(path: str, value: Any) -> Any:
         ("deployment.id", 2**63),
         ("deployment.sha", None),
         ("deployment.sha", "a" * 257),
+        ("deployment.created_at", MISSING),
         ("deployment_status", None),
         ("deployment_status.state", MISSING),
         ("deployment_status.state", 1),
@@ -127,3 +131,12 @@ def test_other_actions_and_unknown_states_are_left_alone() -> None:
 def test_the_older_signature_alone_is_not_enough() -> None:
     with pytest.raises(UnauthenticatedError, match="x-hub-signature-256 is missing"):
         GITHUB.verify({"x-hub-signature": "sha1=" + "0" * 40}, b"{}", 0.0)
+
+
+def test_harm_counts_from_the_creation_where_nothing_else_was_told() -> None:
+    announced, finished = GITHUB.parse(RECORDED["headers"], json.dumps(RECORDED["body"]).encode(), 0.0).events
+    assert announced.at == clock.parse_iso("2026-11-22T03:00:00Z")
+    assert (announced.started_at, announced.finished_at, finished.started_at) == (None, None, None)
+    body = json.dumps(changed("deployment.created_at", "2026-11-23T00:00:00Z")).encode()
+    announced, finished = GITHUB.parse(RECORDED["headers"], body, 0.0).events
+    assert announced.at == finished.at
