@@ -1,4 +1,4 @@
-"""A recorded case of the replay format (docs/replay.md), checked field by field and turned into what the engine judges."""
+"""A recorded case of the replay format (docs/replay.md): checked field by field, then what the engine judges."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _text(fields: Mapping[str, Any], key: str, where: str = "", default: str | N
 def _number(fields: Mapping[str, Any], key: str, where: str = "", default: float | None = None) -> float:
     value = fields.get(key, default)
     try:
-        number = float(value) if type(value) in {int, float} else math.nan  # type: ignore[arg-type]  # the type is checked
+        number = float(value) if type(value) in {int, float} else math.nan
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):

@@ -88,7 +88,8 @@ def _looks(case: Case, probability: float) -> Iterator[Look]:
             context = replace(context, last_look=True, last_ticket_look=True)
         recent = {name: series.between(calibration.recent_from, at) for name, series in case.series.items()}
         findings = detect.look(calibration, recent, at, findings)
-        yield Look(findings, verdict.assess(context, findings), verdict.decide(context, findings))
+        assessments = verdict.assess(context, findings)
+        yield Look(findings, assessments, verdict.conclude(context, findings, assessments))
 
 
 def _result(case: Case, called: Look | None, last: Look, score: float, scores: Mapping[str, float]) -> dict[str, Any]:
@@ -113,10 +114,11 @@ def _result(case: Case, called: Look | None, last: Look, score: float, scores: M
 
 
 def _telling(at_the_end: Assessment, called: Look | None) -> Assessment:
-    """A culprit as it was seen when harm was called; every other signal as at the end of the window."""
-    if called is None or at_the_end.signal.name not in called.decision.signals:
+    """A signal as at the end of the window, where most is known; but a culprit that has come back, as when called."""
+    name = at_the_end.signal.name
+    if called is None or name not in called.decision.signals or at_the_end.outcome is Outcome.REGRESSED:
         return at_the_end
-    return next(each for each in called.assessments if each.signal.name == at_the_end.signal.name)
+    return next(each for each in called.assessments if each.signal.name == name)
 
 
 def _signal(assessment: Assessment, detectable: float | None, score: float) -> dict[str, Any]:

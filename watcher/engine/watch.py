@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,7 +119,7 @@ class Watcher:
         decision = verdict.decide(context, findings)
         response = respond.respond(watch, decision, facts)
         look = Look(watch.id, at, now, findings, decision, dict(gathered.failures))
-        blind = self._blind(watch, findings, at)
+        blind = _blind(watch, findings, gathered.failures, at)
         return Outlook(look, self._told_if_blind(watch, response, findings, blind, now), blind)
 
     def _recovery_look(self, watch: Watch, gathered: Gathered, previous: Look | None, at: float, now: float) -> Outlook:
@@ -174,14 +174,6 @@ class Watcher:
         if after.state is not before.state:
             self._log.info("watch_state", watch=after.id, service=after.service, state=after.state.value)
 
-    def _blind(self, watch: Watch, findings: Findings, at: float) -> float:
-        """Seconds since the last look if a required signal could not be measured in them."""
-        required = {signal.name for signal in watch.policy.signals if signal.role is Role.REQUIRED}
-        unseen = [f for f in findings.signals if f.name in required and f.state is State.UNMEASURABLE]
-        if not unseen or at > watch.until:
-            return 0.0
-        return at - max(watch.last_look_at or watch.finished_at, watch.finished_at)
-
     def _told_if_blind(
         self, before: Watch, response: respond.Response, findings: Findings, blind: float, now: float
     ) -> respond.Response:
@@ -192,7 +184,8 @@ class Watcher:
         limit = min(_BLIND_LIMIT, before.policy.window / 4)
         if watch.ended or not before.blind_seconds < limit <= watch.blind_seconds:
             return replace(response, watch=watch)
-        sentence = f"Not measured for {text.duration(watch.blind_seconds)}: {_unseen(findings.signals)}."
+        unseen = _unseen(findings.signals) or "its sources do not answer"
+        sentence = f"Not measured for {text.duration(watch.blind_seconds)}: {unseen}."
         message = note(watch, Topic.BLIND, sentence, now, self._base_url)
         return replace(
             response,
@@ -240,6 +233,14 @@ def _context(watch: Watch, gathered: Gathered, nearby: tuple[Nearby, ...], facts
         last_look=facts.last_look,
         last_ticket_look=facts.last_ticket_look,
     )
+
+
+def _blind(watch: Watch, findings: Findings, failures: Mapping[str, str], at: float) -> float:
+    """Seconds of the metric window since the last look, if a required signal could not be measured or asked."""
+    required = {signal.name for signal in watch.policy.signals if signal.role is Role.REQUIRED}
+    unseen = required & ({f.name for f in findings.signals if f.state is State.UNMEASURABLE} | set(failures))
+    since = max(watch.last_look_at or watch.finished_at, watch.finished_at)
+    return max(min(at, watch.until) - since, 0.0) if unseen else 0.0
 
 
 def _nearby(watch: Watch, others: Sequence[Deploy]) -> tuple[Nearby, ...]:

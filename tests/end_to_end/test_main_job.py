@@ -1,0 +1,184 @@
+"""The main job on the true daemon, a real Prometheus and a real rollback receiver.
+
+The past is a real series; the deploys lie a few minutes back, so that the daemon catches their looks up at once, and
+the shop goes on live, so that it can be seen to recover.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.daemon import Daemon
+from support.fault_server import Answer, FaultServer, Request
+from support.prometheus_server import PrometheusServer
+from support.real_shop import STEP, Change, LiveShops, Shop, history
+
+WINDOW = 300
+_CONFIG = """
+server: {{listen: "${{LISTEN}}"}}
+store: {{path: "${{STORE}}"}}
+hooks:
+  ci: {{kind: generic, token: "${{HOOK_TOKEN}}"}}
+sources:
+  prom: {{kind: prometheus, url: "{prometheus}", scrape_interval: {step}, timeout: 5}}
+notifiers:
+  chat: {{kind: slack, url: "{receiver}/chat", min_severity: info}}
+defaults: {{window: {window}s, step: {step}s, history: 5h, mode: act, recovery_window: 5m, notify: [chat]}}
+services:
+{services}
+"""
+_SERVICE = """
+  {name}:
+    signals:
+      conversion:
+        source: prom
+        kind: ratio
+        harm: down
+        step: {step}s
+        min_effect: 3%
+        good: orders_total
+        total: sessions_total
+        labels: {{service: {name}}}
+    rollback: {{kind: webhook, url: "{receiver}/rollback/{name}", secret: "a secret that nobody may see"}}
+"""
+
+
+@dataclass
+class Scene:
+    """Everything that is running."""
+
+    daemon: Daemon
+    prometheus: PrometheusServer
+    receiver: FaultServer
+    shops: LiveShops
+    deployed_at: float
+
+    def announce(self, service: str, version: str = "v2", **more: Any) -> tuple[int, dict[str, Any]]:
+        body = {
+            "service": service,
+            "environment": "production",
+            "version": version,
+            "previous_version": "v1",
+            "started_at": self.deployed_at,
+            "finished_at": self.deployed_at,
+        }
+        return self.daemon.post("/hooks/ci", body | more, token="hook-token")
+
+    def watch(self, watch_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.daemon.get(f"/api/v1/watches/{watch_id}")
+        return found
+
+    def decided(self, watch_id: str, seconds: float = 60.0) -> dict[str, Any]:
+        self.daemon.wait_for(lambda: self.watch(watch_id)["outcome"], seconds)
+        return self.watch(watch_id)
+
+    def rollbacks(self, service: str) -> list[Request]:
+        return [request for request in self.receiver.requests if request.path == f"/rollback/{service}"]
+
+
+@contextmanager
+def make_scene(directory: Path, shops: list[Shop], deployed_at: float) -> Iterator[Scene]:
+    live = LiveShops(shops)
+    now = time.time()
+    with (
+        FaultServer() as receiver,
+        PrometheusServer(directory / "prometheus", [live.address], f"{STEP}s") as prometheus,
+    ):
+        receiver.answer = lambda _request: Answer(202)
+        prometheus.backfill(history(shops, now, live.address))
+        live.start()
+        services = "".join(_SERVICE.format(name=shop.name, step=STEP, receiver=receiver.url) for shop in shops)
+        config = _CONFIG.format(
+            prometheus=prometheus.url, receiver=receiver.url, step=STEP, window=WINDOW, services=services
+        )
+        daemon = Daemon(directory / "watcher", config, {"HOOK_TOKEN": "hook-token"})
+        with daemon:
+            yield Scene(daemon, prometheus, receiver, live, deployed_at)
+        live.close()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    deployed_at = (time.time() // STEP) * STEP - WINDOW + 30
+    shops = [
+        Shop("clean"),
+        Shop("dropped", (Change(deployed_at, 0.7),)),
+        Shop("older", (Change(deployed_at - 900, 0.7),)),
+    ]
+    with make_scene(tmp_path_factory.mktemp("scene"), shops, deployed_at) as made:
+        yield made
+
+
+@pytest.mark.prometheus
+def test_a_clean_deploy_is_left_alone(scene: Scene) -> None:
+    status, answer = scene.announce("clean")
+    assert status == 202
+    watch = scene.decided(answer["watch_ids"][0])
+    assert (watch["outcome"], watch["reason"]) == ("healthy", "no_harm"), watch["sentence"]
+    assert watch["state"] == "done"
+    assert not scene.rollbacks("clean")
+
+
+@pytest.mark.prometheus
+def test_harm_that_began_well_before_the_deploy_is_not_rolled_back(scene: Scene) -> None:
+    _, answer = scene.announce("older")
+    watch = scene.decided(answer["watch_ids"][0])
+    assert (watch["outcome"], watch["reason"]) == ("inconclusive", "pre_existing"), watch["sentence"]
+    assert not scene.rollbacks("older")
+
+
+@pytest.mark.prometheus
+def test_a_bad_deploy_is_rolled_back_once_and_seen_to_recover(scene: Scene) -> None:
+    _, answer = scene.announce("dropped")
+    (watch_id,) = answer["watch_ids"]
+    scene.daemon.wait_for(lambda: scene.rollbacks("dropped"), 60)
+    watch = scene.watch(watch_id)
+    assert watch["outcome"] == "regressed", watch["sentence"]
+    (signal,) = watch["signals"]
+    assert abs(signal["onset"] - scene.deployed_at) <= 3 * STEP
+    assert -0.4 < signal["effect"] < -0.2
+    order = json.loads(scene.rollbacks("dropped")[0].body)
+    assert (order["bad_version"], order["target_version"], order["watch_id"]) == ("v2", "v1", watch_id)
+    # The pipeline goes back and says so: that is the receipt, not a new deploy.
+    scene.shops.change("dropped", 1.0)
+    now = time.time()
+    told = {"started_at": now, "finished_at": now, "rollback_id": order["rollback_id"]}
+    _, receipt = scene.announce("dropped", "v1", **told)
+    assert receipt["watch_ids"] == [watch_id]
+    scene.daemon.wait_for(lambda: scene.watch(watch_id)["state"] == "done", 90)
+    after = scene.watch(watch_id)
+    assert after["recovered"] is True
+    assert after["rollback"]["state"] == "verified"
+    assert len(scene.rollbacks("dropped")) == 1
+    assert len(scene.daemon.get("/api/v1/watches?service=dropped")["watches"]) == 1
+    assert scene.daemon.command("wait", watch_id, "--timeout", "5s").returncode == 1
+    assert "a secret that nobody may see" not in scene.daemon.log.read_text()
+
+
+@pytest.mark.prometheus
+def test_killed_in_the_middle_it_goes_on_and_the_source_that_dies_is_not_the_deploys_fault(tmp_path: Path) -> None:
+    deployed_at = (time.time() // STEP) * STEP - WINDOW + 20
+    shops = [Shop("killed", (Change(deployed_at + 10_000, 0.7),))]
+    with make_scene(tmp_path, shops, deployed_at) as scene:
+        _, answer = scene.announce("killed")
+        (watch_id,) = answer["watch_ids"]
+        scene.daemon.wait_for(lambda: scene.watch(watch_id)["last_look_at"])
+        scene.daemon.kill()
+        scene.prometheus.stop()
+        scene.daemon.start()
+        watch = scene.decided(watch_id, 90)
+        assert watch["outcome"] == "inconclusive", watch["sentence"]
+        assert watch["reason"] in {"source_failed", "stale_data"}
+        assert watch["blind_seconds"] > 0
+        assert not scene.rollbacks("killed")
+        # A repeat after the restart still creates nothing.
+        status, again = scene.announce("killed")
+        assert (status, again["watch_ids"]) == (200, [watch_id])
+        assert scene.daemon.stop() == 0
