@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from watcher.verdict.assessment import Assessment
 from watcher.verdict.context import Context, Nearby
-from watcher.verdict.policy import assess, decide, standing
+from watcher.verdict.policy import assess, conclude, decide, standing
 
-__all__ = ["Assessment", "Context", "Nearby", "assess", "decide", "standing"]
+__all__ = ["Assessment", "Context", "Nearby", "assess", "conclude", "decide", "standing"]

@@ -53,19 +53,14 @@ def regressed(context: Context, culprits: Sequence[Assessment], score: float) ->
     reasons = [f"{chance(score)} looks like this"]
     if first.finding.onset is not None and first.finding.onset >= context.started_at - first.signal.step:
         reasons.append("it was not there before the deploy")
+    reasons.append("no other deploy fits the time better" if context.nearby else "no other deploy is known near it")
     return sentence(
         [
             change(first.signal, first.finding) + since(context.started_at, first.signal, first.finding),
             f"with it {listed(others)}" if others else "",
-            f"{listed([*reasons, _alone(context, first)])}, so this deploy is the likely cause",
+            f"{listed(reasons)}, so this deploy is the likely cause",
         ]
     )
-
-
-def _alone(context: Context, culprit: Assessment) -> str:
-    if culprit.signal.control is not None:
-        return f"{culprit.signal.control}, which the deploy cannot touch, did not move with it"
-    return "no other deploy fits the time better" if context.nearby else "no other deploy is known near it"
 
 
 def _window(context: Context, signal: Signal | None = None) -> str:
@@ -106,10 +101,17 @@ def healthy(context: Context, assessments: Sequence[Assessment]) -> str:
         for each in sorted(fine, key=lambda each: each.signal.role is not Role.REQUIRED)
         if each.finding.detectable is not None
     ]
-    window = _window(context)
+    # A change that is certain, and too small for the policy, is not "no worse".
+    small = [
+        f"{each.signal.name} {brief_change(each.signal, each.finding)} ({each.finding.note})"
+        for each in fine
+        if each.finding.note
+    ]
+    calm = [each.signal.name for each in fine if not each.finding.note]
     return sentence(
         [
-            f"{listed(each.signal.name for each in fine)} did no worse than expected for {window} after the deploy",
+            f"{listed(calm)} did no worse than expected for {_window(context)} after the deploy" if calm else "",
+            f"{listed(small)}, which is no harm" if small else "",
             f"{listed(limits, 'or')} would have been seen four times in five" if limits else "",
             _unjudged(blind),
         ]
@@ -143,7 +145,8 @@ def _why_not(context: Context, assessment: Assessment) -> str:
         case Reason.PRE_EXISTING:
             return "this began before the deploy, so the deploy did not cause it"
         case Reason.SHARED_WITH_CONTROL:
-            where = assessment.signal.control or "the control"
+            controls = [signal.name for signal in context.signals if signal.role is Role.CONTROL]
+            where = assessment.signal.control or (controls[0] if len(controls) == 1 else "a control")
             return f"{where}, which the deploy cannot touch, moved with it, so its cause lies elsewhere"
         case Reason.AMBIGUOUS_DEPLOYS if assessment.other is not None:
             return f"{_named(context, assessment.other)}, so either may be the cause"
@@ -198,21 +201,21 @@ def _blind(context: Context, assessment: Assessment) -> str:
     if assessment.reason is Reason.TOO_LITTLE_TRAFFIC:
         return _too_weak(context, signal, finding)
     failure = context.failed_sources.get(signal.name, "")
+    counted = assessment.reason is Reason.GAPS and finding.missing > 0
     return _BLIND[assessment.reason].format(
         name=signal.name,
         source=signal.source,
-        note=f" ({finding.note})" if finding.note else "",
+        note=f" ({finding.note})" if finding.note and not counted else "",
         failure=f" ({failure})" if failure else "",
         early=_how_early(context, assessment),
-        missing=f"{finding.missing} of {finding.points + finding.missing} points" if finding.missing else "points",
+        missing=f"{finding.missing} of {finding.points + finding.missing} points" if counted else "points",
     )
 
 
 def _how_early(context: Context, assessment: Assessment) -> str:
     last = assessment.finding.complete_until
-    if last is None:
-        return "early"
-    return f"{duration(max(context.end(assessment.signal) - last, 0))} before the end of the window"
+    early = context.end(assessment.signal) - (context.started_at if last is None else last)
+    return f"{duration(max(early, 0))} before the end of the window"
 
 
 def _too_weak(context: Context, signal: Signal, finding: Finding) -> str:

@@ -113,7 +113,7 @@ def _rendered(signal: Signal, observed: float, expected: float) -> tuple[str, st
 def pace(signal: Signal, value: float) -> str:
     """A count per bucket or a rate as people say it: `12 a minute`, `4 an hour`."""
     scale, unit = _pace(signal, abs(value))
-    return f"{number(value * scale)}{unit}"
+    return f"{number(float(f'{value * scale:.2g}'))}{unit}"
 
 
 def _pace(signal: Signal, value: float) -> tuple[float, str]:
@@ -151,11 +151,10 @@ def since(started_at: float, signal: Signal, finding: Finding) -> str:
     low, high = finding.onset_low, finding.onset_high
     if low is None or high is None or high < started_at:
         return f"{word}{duration(-offset)} before the deploy began"
-    return f"{word}about when the deploy began ({_around(low - started_at)} to {_around(high - started_at)})"
-
-
-def _around(offset: float) -> str:
-    return f"{duration(abs(offset))} {'after' if offset >= 0 else 'before'}"
+    earliest = f"up to {duration(started_at - low)} before"
+    if high - started_at <= signal.step:
+        return f"{word}as the deploy began or {earliest}"
+    return f"{word}about when the deploy began ({earliest} and {duration(high - started_at)} after)"
 
 
 def chance(score: float) -> str:

@@ -57,7 +57,11 @@ def decide(context: Context, findings: Findings) -> Decision:
     else waits for the look that ends the window: healthy needs every required signal measured to the end, without
     harm, and able to show a harm of `must_see`. `Decision.score` is the findings' score after the guards.
     """
-    assessments = assess(context, findings)
+    return conclude(context, findings, assess(context, findings))
+
+
+def conclude(context: Context, findings: Findings, assessments: tuple[Assessment, ...]) -> Decision:
+    """`decide`, for who has made the assessments already."""
     score = allowed_score(context, findings, assessments)
     if score >= context.threshold:
         return _regressed(context, findings, assessments, score)
@@ -118,15 +122,18 @@ def allowed_score(context: Context, findings: Findings, assessments: Iterable[As
     """The findings' score, less what the guards forbid.
 
     A score never falls, so one that an earlier look was forbidden to use must not count again at a look at which
-    no signal is harmed any more.
+    no signal is harmed any more. What signals pay for being several is seen in the highest of them.
     """
     harmed = [each for each in assessments if each.harmed]
-    free = [each.score for each in harmed if not each.vetoed]
+    free = [each for each in harmed if not each.vetoed]
     if not harmed:
         return findings.score if findings.score < context.threshold else 0.0
     if len(free) == len(harmed):
         return findings.score
-    return min(findings.score, max(free, default=0.0))
+    price = max(max(each.finding.score for each in harmed) - findings.score, 0.0)
+    score = max(min(findings.score, max((each.score for each in free), default=0.0) - price), 0.0)
+    certain = any(each.finding.state is State.ALARM for each in free)
+    return score if certain or score < context.threshold else 0.0
 
 
 def allowance(context: Context, signal: Signal) -> int:
@@ -147,7 +154,9 @@ def shortfall(context: Context, signal: Signal, finding: Finding) -> Reason | No
 
 def _unmeasured(context: Context, signal: Signal, finding: Finding) -> Reason | None:
     if finding.state is State.UNMEASURABLE:
-        return _UNMEASURABLE.get(finding.cause, Reason.NO_DATA)
+        reason = _UNMEASURABLE.get(finding.cause, Reason.NO_DATA)
+        never = reason is Reason.STALE_DATA and finding.complete_until is None
+        return Reason.NO_DATA if never else reason
     if not context.final:
         return None
     if finding.complete_until is None:

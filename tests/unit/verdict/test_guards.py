@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.looks import CONVERSION, DEPLOY, MINUTE, ORDERS, alarm, context, findings, nearby
+from support.looks import CONVERSION, DEPLOY, MINUTE, ORDERS, alarm, context, findings, nearby, suspect
 
 from watcher.model.decision import Outcome, Reason
 from watcher.model.finding import Cause, Finding
@@ -85,3 +85,12 @@ def test_a_culprit_that_no_guard_holds_back_still_counts_with_its_own_score() ->
     assert (decision.outcome, decision.score, decision.signals) == (Outcome.REGRESSED, 2.5, ("orders",))
     weaker = decide(facts, findings(found[0], alarm("orders", score=1.5), at=NOW))
     assert (weaker.outcome, weaker.reason, weaker.score) == (None, Reason.SUSPECT, 1.5)
+
+
+def test_what_signals_pay_for_being_several_is_paid_by_the_one_that_remains() -> None:
+    """The joint score is 0.3 below that of the best signal; a second one that alone just reaches 2 does not."""
+    facts = context(CONVERSION, ORDERS, nearby=(nearby("search", 11),))
+    found = (alarm(score=6, **LATE), suspect("orders", score=2.1))
+    decision = decide(facts, findings(*found, score=5.7, at=NOW))
+    assert decision.outcome is None
+    assert decision.score == pytest.approx(1.8)

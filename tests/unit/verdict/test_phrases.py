@@ -34,7 +34,7 @@ def test_chance(score: float, text: str) -> None:
         (Kind.COUNT, 300.0, 0.5, "6 an hour"),
         (Kind.COUNT, 3600.0, 0.25, "6 a day"),
         (Kind.COUNT, 60.0, 0.0, "0 a minute"),
-        (Kind.COUNT, 60.0, 0.0002, "0.288 a day"),
+        (Kind.COUNT, 60.0, 0.0002, "0.29 a day"),
         (Kind.RATE, 60.0, 250.0, "250 a second"),
         (Kind.RATE, 60.0, 0.05, "3 a minute"),
     ],

@@ -100,7 +100,8 @@ def test_harm_that_has_gone_does_not_count_again() -> None:
         (suspect(), {}, Reason.SUSPECT),
         (unmeasurable(cause=Cause.NO_DATA), {}, Reason.NO_DATA),
         (unmeasurable(cause=Cause.NO_HARM), {}, Reason.NO_DATA),
-        (unmeasurable(cause=Cause.STALE_DATA), {}, Reason.STALE_DATA),
+        (unmeasurable(cause=Cause.STALE_DATA), {}, Reason.NO_DATA),
+        (unmeasurable(cause=Cause.STALE_DATA, points=9, complete_until=DEPLOY + 9 * MINUTE), {}, Reason.STALE_DATA),
         (unmeasurable(cause=Cause.GAPS), {}, Reason.GAPS),
         (unmeasurable(cause=Cause.FROZEN_DATA), {}, Reason.FROZEN_DATA),
         (unmeasurable(cause=Cause.BAD_VALUES), {}, Reason.BAD_VALUES),
@@ -170,8 +171,8 @@ class TestSupporting:
 
     def test_when_no_signal_is_required_one_must_still_have_been_seen(self) -> None:
         assert decide(context(TICKETS, **LAST), findings(quiet("tickets"))).outcome is Outcome.HEALTHY
-        blind = decide(context(TICKETS, **LAST), findings(unmeasurable("tickets", Cause.STALE_DATA)))
-        assert (blind.outcome, blind.reason) == (Outcome.INCONCLUSIVE, Reason.STALE_DATA)
+        blind = decide(context(TICKETS, **LAST), findings(unmeasurable("tickets", Cause.FROZEN_DATA)))
+        assert (blind.outcome, blind.reason) == (Outcome.INCONCLUSIVE, Reason.FROZEN_DATA)
 
 
 class TestTicketWindow:
@@ -208,7 +209,7 @@ def test_the_most_telling_reason_is_given() -> None:
         unmeasurable(names[5]),
         unmeasurable(names[6], Cause.BAD_VALUES),
         unmeasurable(names[7], Cause.FROZEN_DATA),
-        unmeasurable(names[8], Cause.STALE_DATA),
+        unmeasurable(names[8], Cause.STALE_DATA, complete_until=DEPLOY),
         unmeasurable(names[9], Cause.GAPS),
         unmeasurable(names[10], Cause.TOO_LITTLE_HISTORY),
         quiet(names[11], detectable=2),

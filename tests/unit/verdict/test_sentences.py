@@ -101,20 +101,23 @@ REGRESSED = {
             f" fewer than one quiet window in 1,000,000 looks like this, {ALONE}"
         ),
     ),
-    "against a control": (
-        now(*CONTROLLED),
-        findings(alarm(), at=NOW),
-        (
-            f"{FELL}{AFTER}about one quiet window in 4,000 looks like this, it was not there before the deploy and"
-            " other_region, which the deploy cannot touch, did not move with it, so this deploy is the likely cause"
-        ),
-    ),
     "an onset that may lie before the deploy": (
         now(nearby=(nearby("search", -60),)),
         findings(alarm(onset=DEPLOY - 3 * MINUTE, onset_low=DEPLOY - 5 * MINUTE, onset_high=DEPLOY + 30.0), at=NOW),
         (
-            f"{FELL}, starting about when the deploy began (5 min before to 30 s after);"
+            f"{FELL}, starting as the deploy began or up to 5 min before;"
             " about one quiet window in 4,000 looks like this and no other deploy fits the time better,"
+            " so this deploy is the likely cause"
+        ),
+    ),
+    "an onset on either side of the deploy": (
+        now(),
+        findings(
+            alarm(onset=DEPLOY - 3 * MINUTE, onset_low=DEPLOY - 5 * MINUTE, onset_high=DEPLOY + 4 * MINUTE), at=NOW
+        ),
+        (
+            f"{FELL}, starting about when the deploy began (up to 5 min before and 4 min after);"
+            " about one quiet window in 4,000 looks like this and no other deploy is known near it,"
             " so this deploy is the likely cause"
         ),
     ),
@@ -230,6 +233,14 @@ INCONCLUSIVE = {
             " whether the deploy adds to it cannot be seen until it is over"
         ),
     ),
+    "shared with a control that nobody named": (
+        end(CONVERSION, CONTROLLED[1]),
+        findings(alarm(cause=Cause.SHARED_WITH_CONTROL, score=0.0)),
+        (
+            f"{FELL}{AFTER}other_region, which the deploy cannot touch, moved with it, so its cause lies elsewhere;"
+            " whether the deploy adds to it cannot be seen until it is over"
+        ),
+    ),
     "another deploy at the same time as the harm": (
         end(CONVERSION, ORDERS, nearby=(nearby("search", 2),)),
         findings(alarm(), alarm("orders", score=3.0)),
@@ -253,18 +264,18 @@ INCONCLUSIVE = {
             " check that it is still measured"
         ),
     ),
-    "data that ended, nobody knows when": (
-        end(),
-        findings(unmeasurable(cause=Cause.STALE_DATA)),
-        (
-            "The data of conversion ended early, and harm after that would have gone unseen; check that it is still"
-            " measured"
-        ),
-    ),
     "gaps": (
         end(),
-        findings(quiet(missing=14, points=46)),
+        findings(quiet(missing=14, points=46, note="14 of 60 buckets are missing")),
         "conversion lacks 14 of 60 points since the deploy, too many to rule harm out; check why its source has gaps",
+    ),
+    "a source that is not sure": (
+        end(),
+        findings(unmeasurable(cause=Cause.GAPS, note="the source said that its answer is incomplete")),
+        (
+            "conversion lacks points since the deploy (the source said that its answer is incomplete), too many to rule"
+            " harm out; check why its source has gaps"
+        ),
     ),
     "frozen": (
         end(),
@@ -346,6 +357,15 @@ INCONCLUSIVE = {
 }
 
 HEALTHY = {
+    "a change too small to count": (
+        end(CONVERSION, P95),
+        findings(quiet(effect=-0.018, note="certain, and below the 3 % that counts"), quiet("p95")),
+        (
+            "p95 did no worse than expected for 60 min after the deploy; conversion fell 1.8 % (certain, and below the"
+            " 3 % that counts), which is no harm; a 7 % loss in conversion or a 7 % rise in p95 would have been seen"
+            " four times in five"
+        ),
+    ),
     "all": (
         end(CONVERSION, P95, TICKETS),
         findings(quiet(), quiet("p95", detectable=0.12), quiet("tickets", detectable=1.4)),
