@@ -44,7 +44,7 @@ def find_before(judge: Judge, past: Past, harm: Harm, looks: int) -> Before | No
         local = float(local_noise(past, np.array([start]))[0])
         eps, w = past.eps[None, start:stop] / local, past.w[None, start:stop] / local
         for sign in signs(harm):
-            result = scan(eps, w, past.high[None, start:stop], judge.shape, sign, looks)
+            result = scan(eps, w, past.high[None, start:stop], judge.shape, sign)
             evidence = float(judge.evidence(result.main.max(axis=1), result.spike.max(axis=1))[0])
             if evidence >= CERTAIN and (best is None or evidence > best[0]):
                 best = evidence, sign, start

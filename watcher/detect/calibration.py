@@ -17,7 +17,7 @@ from watcher.detect.fitting import Judge, Past, Quiet, fit_judge, fit_model, upp
 from watcher.detect.forecast import REACH
 from watcher.detect.noise import Noise, Scale, standardise
 from watcher.detect.path import Path, follow
-from watcher.detect.window import Axis, Grid, axis_of, regrid
+from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.finding import Cause
 from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Role, Signal
@@ -125,14 +125,10 @@ def _draft(plan: WatchPlan, signal: Signal, series: Series | None) -> _Draft:
     if series is not None and len(series):
         times = series.times[np.isfinite(series.times) & (np.abs(series.times) < 1e12)]
         start = axis.index(float(times.min())) if len(times) else first
-        known = series.between(-math.inf, plan.started_at) if _ascending(series) else series
+        known = series.between(-math.inf, plan.started_at) if ascending(series.times) else series
         cleaned = clean(regrid(known, axis, start, first), signal.kind)
         grid, bad = cleaned.grid, cleaned.bad
     return _Draft(signal, axis, first, looks, grid, bad)
-
-
-def _ascending(series: Series) -> bool:
-    return bool(np.all(np.diff(series.times) > 0))
 
 
 def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> tuple[_Draft, ...]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from watcher.detect.fitting import SHARE_OF_MAIN, Judge
-from watcher.detect.statistics import CLIP, price_of_growing, signed_root
+from watcher.detect.statistics import CLIP, signed_root
 from watcher.model.series import Floats
 from watcher.model.service import Harm
 
@@ -32,7 +32,7 @@ def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float) -> float | 
     here = w / scale
     information = np.cumsum((here * judge.shape.response[:looks]) ** 2)
     level = judge.main.level(evidence - math.log(SHARE_OF_MAIN) + math.log(judge.overlap))
-    bar = (level + price_of_growing(looks)) * judge.shape.spread(looks)
+    bar = (level + judge.shape.price[:looks]) * judge.shape.spread[:looks]
     found = [_growing(judge, here, information, bar, sign) for sign in _signs(harm)]
     spike = judge.spike.level(evidence - math.log(1 - SHARE_OF_MAIN) + math.log(judge.overlap))
     largest = float(here.max())
@@ -46,9 +46,9 @@ def _signs(harm: Harm) -> tuple[float, ...]:
 def _growing(judge: Judge, w: Floats, information: Floats, bar: Floats, sign: float) -> float:
     """The least over all looks of the change whose typical (80 %) sum reaches the bar there."""
     reach = np.maximum(information, 1e-12)
-    low, high = np.zeros(len(bar)), np.full(len(bar), 1e4)
-    for _ in range(36):
-        middle = (low + high) / 2
+    low, high = np.full(len(bar), 1e-5), np.full(len(bar), 1e4)
+    for _ in range(20):
+        middle = np.sqrt(low * high)
         ok = _root(judge, middle, reach, sign) >= bar
         high, low = np.where(ok, middle, high), np.where(ok, low, middle)
     if not judge.model.noise.counts:
@@ -70,9 +70,9 @@ def _root(judge: Judge, change: Floats, information: Floats, sign: float) -> Flo
 
 def _spike(judge: Judge, w: float, bar: float, sign: float) -> float:
     information = np.array([w * w])
-    low, high = 0.0, 1e4
-    for _ in range(36):
-        middle = (low + high) / 2
+    low, high = 1e-5, 1e4
+    for _ in range(20):
+        middle = math.sqrt(low * high)
         if float(_root(judge, np.array([middle]), information, sign)[0]) >= bar:
             high = middle
         else:

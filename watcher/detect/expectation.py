@@ -81,7 +81,7 @@ def effect_of(judge: Judge, expected: Expected, grid: Grid, start: int, stop: in
     if not len(part):
         return None
     wide = float(expected.path.sum[len(part) - 1]) * float(np.sqrt(np.sum(expected.sd[part] ** 2)))
-    wide *= float(max(judge.shape.spread(len(part))[-1], 1.0)) if len(part) <= len(judge.shape.response) else 1.0
+    wide *= max(float(judge.shape.spread[min(len(part), len(judge.shape.spread)) - 1]), 1.0)
     values, normal = grid.values[part], expected.values[part]
     if judge.model.noise.scale is Scale.LOG:
         logs = np.log(np.maximum(values, judge.model.least))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from watcher.detect.baseline import Ints, Profile, fit_profile
 from watcher.detect.forecast import REACH, Forecast, fit_forecast
 from watcher.detect.noise import Noise, Scale, fit_variance, measure, moments, scale_of, standardise
-from watcher.detect.statistics import CLIP, Shape, growing, scan
+from watcher.detect.statistics import CLIP, Shape, growing, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.detect.window import Axis, Grid
 from watcher.model.series import Floats
@@ -19,7 +19,7 @@ from watcher.model.service import Harm, Kind
 SHARE_OF_MAIN = 0.9  # of the budget: the clipped scan; the rest: spikes
 LOCAL = 90  # buckets before the deploy that tell how noisy it is now
 LOCAL_PRIOR = 60.0
-MOST_POINTS = 30_000  # looks in all quiet windows together
+MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
 BODY = 0.15  # probability at which the two statistics' dependence is read off
 
@@ -130,7 +130,8 @@ def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None) -> tuple
     for final in (False, True):
         z, w, sd = standardise(noise, expected, target, grid.totals)
         forecast, eps = fit_forecast(z, w, pair, upper_fence(noise, sd, REACH))
-        if final or not noise.counts:
+        # With one term of variance only the scale is left to learn, and `scale` below learns it.
+        if final or not (noise.phi > 0 and noise.c2 > 0):
             break
         noise = _refit(noise, v1, v2, eps * sd, w > 0)
     high = upper_fence(noise, sd, CLIP)
@@ -228,9 +229,11 @@ def fit_judge(
     np.add.at(covered, starts + looks, -1.0)
     independent = float(np.count_nonzero(np.cumsum(covered)[:-1] > 0)) / looks
     counts = model.noise.counts
-    inflation = _inflation([growing(eps, w, high, response, sign, counts) for sign in signs(harm)], independent)
-    shape = Shape(response, inflation, counts)
-    scans = [scan(eps, w, high, shape, sign, looks) for sign in signs(harm)]
+    shape = shape_of(response, (0.0, 0.0), counts)
+    weighted = w * np.clip(eps, -CLIP, high)
+    deviations = [growing(sign * weighted, w * w, shape, sign) for sign in signs(harm)]
+    shape = shape_of(response, _inflation(deviations, independent), counts)
+    scans = [scan(eps, w, high, shape, sign) for sign in signs(harm)]
     main = np.max([one.main.max(axis=1, initial=-9.0) for one in scans], axis=0)
     spike = np.max([one.spike.max(axis=1, initial=-9.0) for one in scans], axis=0)
     main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE)

@@ -53,13 +53,17 @@ def means(z: Floats, w: Floats, lengths: tuple[int, ...], kappa: Floats, start: 
 
     With `newest` 1 the bucket itself is the newest of the L.
     """
-    total = np.concatenate([[0.0], np.cumsum(w * z)])
-    weight = np.concatenate([[0.0], np.cumsum(w * w)])
-    ends = np.arange(start + newest, len(z) + newest)
-    out = np.empty((len(lengths), len(ends)))
+    pad = max(lengths, default=0)
+    size = len(z) - start
+    sums = np.zeros((2, pad + 1 + len(z)))
+    np.cumsum(w * z, out=sums[0, pad + 1 :])
+    np.cumsum(w * w, out=sums[1, pad + 1 :])
+    first = pad + start + newest
+    total, weight = sums[:, first : first + size]
+    out = np.empty((len(lengths), size))
     for row, length in enumerate(lengths):
-        begins = np.maximum(ends - length, 0)
-        out[row] = (total[ends] - total[begins]) / np.maximum(weight[ends] - weight[begins] + kappa[row], 1e-300)
+        old_total, old_weight = sums[:, first - length : first - length + size]
+        np.divide(total - old_total, weight - old_weight + kappa[row], out=out[row])
     return out
 
 

@@ -12,7 +12,7 @@ from watcher.detect.fitting import Judge, signs, upper_fence
 from watcher.detect.forecast import REACH, innovations
 from watcher.detect.noise import Scale, standardise
 from watcher.detect.statistics import CLIP, Scan, scan
-from watcher.detect.window import Axis, Grid, regrid
+from watcher.detect.window import Axis, Grid, ascending, regrid
 from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Kind
 
@@ -35,7 +35,7 @@ def see(calibrated: Calibrated, series: Series | None, kind: Kind, cutoff: float
         return Seen(Grid(first, np.empty(0), None), 0, 0, 0, None)
     limit = min(cutoff, series.complete_until)
     times = series.times
-    if np.all(np.diff(times) > 0):
+    if ascending(times):
         known = series.between(-np.inf, limit)
     else:
         keep = np.flatnonzero(times <= limit)
@@ -85,9 +85,7 @@ def deviations(judge: Judge, axis: Axis, grid: Grid) -> tuple[Floats, Floats, Fl
     return standardise(judge.model.noise, profile, values, grid.totals)
 
 
-def weigh(
-    judge: Judge, axis: Axis, grid: Grid, harm: Harm, looks: int, control: tuple[Floats, Floats] | None
-) -> Verdict:
+def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Floats, Floats] | None) -> Verdict:
     """Judges the buckets since the deploy; `control` is its `(z, w)` on the past and the same buckets."""
     model = judge.model
     z, w, sd = deviations(judge, axis, grid)
@@ -100,7 +98,7 @@ def weigh(
     eps = np.where(known, (raw - model.mean) / (model.scale * judge.local), 0.0)
     here = np.where(known, w / (model.scale * judge.local), 0.0)
     high = upper_fence(model.noise, sd, CLIP) / model.scale
-    scans = [scan(eps[None], here[None], high[None], judge.shape, sign, looks) for sign in signs(harm)]
+    scans = [scan(eps[None], here[None], high[None], judge.shape, sign) for sign in signs(harm)]
     return _verdict(judge, scans, signs(harm), eps, here)
 
 

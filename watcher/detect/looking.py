@@ -113,14 +113,14 @@ class _Look:
     def _judge(self, seen: Seen) -> _Judged | None:
         calibrated = self.calibrated
         own_judge = calibrated.judges[-1]
-        own = weigh(own_judge, calibrated.axis, seen.grid, self.signal.harm, calibrated.looks, None)
+        own = weigh(own_judge, calibrated.axis, seen.grid, self.signal.harm, None)
         if len(calibrated.judges) == 1:
             return _Judged(own_judge, own, own.final, False, own.final, None)
         judge = calibrated.judges[0]
         control = self._control(judge.control, seen.grid)
         if control is None:
             return _Judged(own_judge, own, own.final, False, own.final, None)
-        verdict = weigh(judge, calibrated.axis, seen.grid, self.signal.harm, calibrated.looks, control)
+        verdict = weigh(judge, calibrated.axis, seen.grid, self.signal.harm, control)
         moved = max(own.final, verdict.final) > LN10 and self._control_score(judge.control or "") >= CONTROL_MOVED
         evidence = min(own.final, verdict.final) if moved else verdict.final
         start = len(control[0]) - len(seen.grid)
@@ -158,7 +158,7 @@ class _Look:
         seen = see(control, self.recent.get(name), signal.kind, self.cutoff)
         if not seen.present:
             return 0.0
-        return weigh(control.judges[-1], control.axis, seen.grid, Harm.EITHER, control.looks, None).final / LN10
+        return weigh(control.judges[-1], control.axis, seen.grid, Harm.EITHER, None).final / LN10
 
     def _judged(self, base: Finding, seen: Seen, judged: _Judged) -> Finding:
         """Evidence to state: thresholds, then vetoes, then size and onset."""

@@ -19,48 +19,55 @@ PRICE = 1.0  # s.d. that a stretch pays which does not begin at the deploy
 SHAPE = 0.46  # exponent of the boundary (Wang and Tsiatis 1987): 0.5 is flat
 LEVEL = 3.0  # s.d. about which the boundary is bent
 CLIP = 3.0
+LEAST = 1.0  # s.d.: smaller deviations need no exact probability
+TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What turns sums into comparable deviations.
+    """What turns sums into comparable deviations, for a window of m looks.
 
     Attributes:
         response: see `Forecast.response`, shape (m,).
-        inflation: s.d. of a deviation over the last L buckets, `exp(a + b ln L)`: what the forecast left unexplained.
+        rest: its mean over the 2nd to the L-th bucket, shape (m,).
+        spread: s.d. of a deviation over L buckets: what the forecast left unexplained, shape (m,).
+        price: of the stretch from the deploy to each look, shape (m,).
         counts: whether sums are skewed like those of counts.
-        direction: +1 harm is up, -1 down.
     """
 
     response: Floats
-    inflation: tuple[float, float]
+    rest: Floats
+    spread: Floats
+    price: Floats
     counts: bool
 
-    def spread(self, length: int) -> Floats:
-        """Inflation for stretches of 1 .. length buckets, shape (length,)."""
-        a, b = self.inflation
-        return np.asarray(np.exp(a + b * np.log(np.arange(1, length + 1))), dtype=np.float64)
+
+def shape_of(response: Floats, inflation: tuple[float, float], counts: bool) -> Shape:
+    """`inflation` is `a, b` of the spread `exp(a + b ln L)`."""
+    looks = np.arange(1, len(response) + 1)
+    rest = np.ones(len(response))
+    rest[1:] = np.cumsum(response[1:]) / looks[:-1]
+    # Short stretches pay more, so that the boundary falls slowly from look to look.
+    price = LEVEL * ((looks / len(response)) ** (SHAPE - 0.5) - 1)
+    return Shape(response, rest, np.exp(inflation[0] + inflation[1] * np.log(looks)), price, counts)
 
 
-def price_of_growing(length: int) -> Floats:
-    """Price of the stretch from the deploy to each look: small ones pay more, so that the boundary falls slowly."""
-    looks = np.arange(1, length + 1)
-    return np.asarray(LEVEL * ((looks / length) ** (SHAPE - 0.5) - 1), dtype=np.float64)
-
-
-def signed_root(total: Floats, information: Floats, sign: float, counts: bool) -> Floats:
+def signed_root(total: Floats, information: Floats, sign: float, counts: bool, least: float = -math.inf) -> Floats:
     """Signed root of the likelihood ratio of harm against none: standard normal if there is none.
 
     `total` is the sum of deviations with variance `information`, harm positive. For counts it is the deviance of an
-    equivalent Poisson count with mean `information`: right in both tails from a fraction of an event upwards.
+    equivalent Poisson count with mean `information`: right in both tails from a fraction of an event upwards. Below
+    `least` it may be left as it is: such deviations are nobody's largest.
     """
-    enough = information > 1e-9
-    safe = np.where(enough, information, 1.0)
-    if not counts or float(information.min(initial=math.inf)) > 2500:
-        return np.where(enough, total / np.sqrt(safe), 0.0)
-    change = np.maximum(sign * total / safe, -1 + 1e-12)
-    deviance = 2 * safe * ((1 + change) * np.log1p(change) - change)
-    return np.where(enough, np.copysign(np.sqrt(np.maximum(deviance, 0.0)), total), 0.0)
+    root = np.asarray(total / np.sqrt(np.maximum(information, TINY)), dtype=np.float64)
+    if not counts:
+        return root
+    some = np.flatnonzero(root > least) if least > -math.inf else np.arange(root.size)
+    mean = np.maximum(information.ravel()[some], TINY)
+    change = np.maximum(sign * total.ravel()[some] / mean, -1 + 1e-12)
+    deviance = 2 * mean * ((1 + change) * np.log1p(change) - change)
+    root.ravel()[some] = np.copysign(np.sqrt(np.maximum(deviance, 0.0)), sign * change)
+    return root
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,8 +78,8 @@ class Scan:
     spike: Floats
 
 
-def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float, looks: int) -> Scan:
-    """Scans windows of buckets; `looks` is the length of the whole window, of which the arrays hold the first part.
+def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Scan:
+    """Scans windows of buckets, of which the arrays may hold only the first looks.
 
     Args:
         eps: innovations in s.d., 0 where missing, shape (windows, n).
@@ -80,35 +87,36 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float, looks:
         high: upper fence of `eps`, broadcastable.
         shape: see `Shape`.
         sign: +1 if harm is up, -1 if it is down.
-        looks: n at the window's end.
     """
     width = eps.shape[1]
-    clipped = sign * np.clip(eps, -CLIP, high)
-    sums, weights = _sums(w * clipped), _sums(w * w)
-    response, spread = shape.response[:width], shape.spread(width)
-    total = np.cumsum(w * clipped * response, axis=1)
-    information = np.cumsum(w * w * response * response, axis=1)
-    growing = signed_root(total, information, sign, shape.counts) / spread
-    main = growing - price_of_growing(looks)[:width]
+    weighted = w * np.clip(eps, -CLIP, high)
+    if sign < 0:
+        weighted = -weighted
+    squares = w * w
+    main = growing(weighted, squares, shape, sign, LEAST) / shape.spread[:width] - shape.price[:width]
+    sums, weights = _sums(weighted), _sums(squares)
     for length in STRETCHES:
-        if length > width or length >= looks:
+        if length > width or length >= len(shape.response):
             break
-        part = _stretch(sums, weights, length, response, sign, shape.counts)
-        np.maximum(main[:, length - 1 :], part / spread[length - 1] - PRICE, out=main[:, length - 1 :])
-    raw_sums = _sums(w * (sign * eps))
-    spike = _stretch(raw_sums, weights, 1, response, sign, shape.counts)
+        part = _stretch(sums, weights, weighted, squares, length, shape, sign)
+        part /= shape.spread[length - 1]
+        part -= PRICE
+        np.maximum(main[:, length - 1 :], part, out=main[:, length - 1 :])
+    raw = sign * w * eps
+    raw_sums = _sums(raw)
+    spike = _stretch(raw_sums, weights, raw, squares, 1, shape, sign)
     for length in SPIKES[1:]:
         if length <= width:
-            part = _stretch(raw_sums, weights, length, response, sign, shape.counts)
+            part = _stretch(raw_sums, weights, raw, squares, length, shape, sign)
             np.maximum(spike[:, length - 1 :], part, out=spike[:, length - 1 :])
     return Scan(main, spike)
 
 
-def growing(eps: Floats, w: Floats, high: Floats, response: Floats, sign: float, counts: bool) -> Floats:
-    """The deviation of the stretch from the deploy alone, neither inflated nor priced; shape as `eps`."""
-    clipped = sign * np.clip(eps, -CLIP, high)
-    total = np.cumsum(w * clipped * response, axis=1)
-    return signed_root(total, np.cumsum(w * w * response * response, axis=1), sign, counts)
+def growing(weighted: Floats, squares: Floats, shape: Shape, sign: float, least: float = -math.inf) -> Floats:
+    """The deviation of the stretch from the deploy to each look, neither inflated nor priced; shape as `weighted`."""
+    response = shape.response[: weighted.shape[1]]
+    total = np.cumsum(weighted * response, axis=1)
+    return signed_root(total, np.cumsum(squares * (response * response), axis=1), sign, shape.counts, least)
 
 
 def _sums(values: Floats) -> Floats:
@@ -117,17 +125,19 @@ def _sums(values: Floats) -> Floats:
     return out
 
 
-def _stretch(sums: Floats, weights: Floats, length: int, response: Floats, sign: float, counts: bool) -> Floats:
+def _stretch(
+    sums: Floats, weights: Floats, values: Floats, squares: Floats, length: int, shape: Shape, sign: float
+) -> Floats:
     """Deviation of the last `length` buckets, if harm began with the first of them.
 
     All of it is news in the first bucket, and later on the response's mean; exact for white and first-order noise.
     """
+    if length == 1:
+        return signed_root(values, squares, sign, shape.counts, LEAST)
     total, weight = sums[:, length:] - sums[:, :-length], weights[:, length:] - weights[:, :-length]
-    if length > 1:
-        rest = float(response[1:length].mean())
+    rest = float(shape.rest[length - 1])
+    if rest != 1.0:
         stop = sums.shape[1] - length
-        first = sums[:, 1 : stop + 1] - sums[:, :stop]
-        first_weight = weights[:, 1 : stop + 1] - weights[:, :stop]
-        total = rest * total + (1 - rest) * first
-        weight = rest * rest * weight + (1 - rest * rest) * first_weight
-    return signed_root(total, weight, sign, counts)
+        total = rest * total + (1 - rest) * values[:, :stop]
+        weight = rest * rest * weight + (1 - rest * rest) * squares[:, :stop]
+    return signed_root(total, weight, sign, shape.counts, LEAST)

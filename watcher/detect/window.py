@@ -58,6 +58,11 @@ def axis_of(series: Series | None, step: float) -> Axis:
     return Axis(0.0, step)
 
 
+def ascending(times: Floats) -> bool:
+    """Whether times are sorted and unique; not a number is neither."""
+    return bool(np.all(times[1:] > times[:-1]))
+
+
 def regrid(series: Series, axis: Axis, start: int, stop: int) -> Grid:
     """The buckets `start <= i < stop`; of several points in one bucket the latest wins."""
     start = max(start, stop - LONGEST)
@@ -69,7 +74,7 @@ def regrid(series: Series, axis: Axis, start: int, stop: int) -> Grid:
     places = np.rint((np.where(inside, times, 0.0) - axis.phase) / axis.step) - start
     inside &= (places >= 0) & (places < length)
     order = np.flatnonzero(inside)
-    if len(order) > 1 and np.any(np.diff(times[order]) <= 0):
+    if not ascending(times[order]):
         order = order[np.argsort(times[order], kind="stable")]
     places = places[order].astype(np.int64)
     values[places] = series.values[order]
