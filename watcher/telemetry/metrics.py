@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
@@ -20,13 +20,12 @@ class Metrics:
     """The metrics of one daemon, in a registry of their own."""
 
     def __init__(self, version: str) -> None:
+        disable_created_metrics()  # a series beside every counter and bucket, which nobody reads
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.deploys_received = self._counter(
-            "deploys_received", "Deploy messages, by outcome.", "hook outcome"
-        )
+        self.deploys_received = self._counter("deploys_received", "Deploy messages, by outcome.", "hook outcome")
         self.unwatched_deploys = self._counter("unwatched_deploys", "Deploys that no service matched.", "hook")
         self.looks = self._counter("looks", "Looks at watches, by what they said.", "service outcome")
         self.look_lag = self._histogram("look_lag_seconds", "How late a look was.", "", _LAG)

@@ -31,7 +31,7 @@ PRECEDENCE = (
 )
 _HARM = frozenset(PRECEDENCE[: PRECEDENCE.index(Reason.SUSPECT) + 1])
 # A source that failed explains these better than they explain themselves.
-_ABSENCE = frozenset({Reason.NO_DATA, Reason.STALE_DATA, Reason.GAPS})
+_ABSENCE = frozenset({Reason.NO_DATA, Reason.STALE_DATA, Reason.GAPS, Reason.TOO_LITTLE_HISTORY})
 _UNMEASURABLE: Mapping[Cause, Reason] = MappingProxyType(
     {
         Cause.STALE_DATA: Reason.STALE_DATA,
