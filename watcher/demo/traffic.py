@@ -12,15 +12,17 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-SESSIONS_PER_SECOND = 80.0
+SESSIONS_PER_SECOND = 150.0  # a busy shop: forty seconds must be enough to judge it
 CONVERSION = 0.12  # share of sessions that end in an order
 NEW_VISITORS = 0.7  # share of sessions by people who were not here before
 REQUESTS_PER_SESSION = 4.0
-ERROR_SHARE = 0.01  # of requests
+ERROR_SHARE = 0.02  # of requests
 MEDIAN_LATENCY = 0.12  # seconds
 LATENCY_SPREAD = 0.5  # standard deviation of the logarithm
-QUESTIONS_PER_SECOND = 0.2  # ordinary tickets
+QUESTIONS_PER_SECOND = 0.3  # ordinary tickets
 WRITING_TIME = 2.0  # mean seconds from a failed checkout to the ticket about it
+# What wanders by itself: standard deviation of the logarithm, and seconds until it is forgotten.
+WANDERING = MappingProxyType({"demand": (0.04, 120.0), "conversion": (0.02, 120.0), "latency": (0.05, 6.0)})
 
 # Upper bounds of the latency histogram, seconds; +Inf follows.
 BOUNDS = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0)
@@ -37,15 +39,15 @@ class Behaviour:
     conversion: float = 1.0
     errors: float = 1.0
     latency: float = 1.0
-    complaints: float = 0.02
+    complaints: float = 0.03
 
 
-# v3 loses three orders in eight; about one lost order in seven becomes a ticket.
+# v3 loses three orders in eight; about one lost order in six becomes a ticket.
 VERSIONS: Mapping[str, Behaviour] = MappingProxyType(
     {
         "v1": Behaviour(),
         "v2": Behaviour(),
-        "v3": Behaviour(conversion=0.62, errors=3.5, latency=1.5, complaints=0.5),
+        "v3": Behaviour(conversion=0.62, errors=1.5, latency=1.2, complaints=0.9),
     }
 )
 
@@ -69,23 +71,33 @@ class Traffic:
 
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
+        self._astray = {name: spread * self._random.standard_normal() for name, (spread, _) in WANDERING.items()}
 
     def tick(self, start: float, seconds: float, behaviour: Behaviour) -> Tick:
         """What `behaviour` makes of the span of `seconds` that begins at `start` (unix seconds)."""
         draw = self._random
-        sessions = int(draw.poisson(SESSIONS_PER_SECOND * wave(start) * seconds))
+        factor = self._wander(seconds)
+        sessions = int(draw.poisson(SESSIONS_PER_SECOND * wave(start) * factor["demand"] * seconds))
         hits = int(draw.poisson(sessions * REQUESTS_PER_SESSION))
-        requests = draw.multinomial(hits, _shares(MEDIAN_LATENCY * behaviour.latency))
+        requests = draw.multinomial(hits, _shares(MEDIAN_LATENCY * behaviour.latency * factor["latency"]))
         return Tick(
             visitors=int(draw.binomial(sessions, NEW_VISITORS)),
             sessions=sessions,
-            orders=int(draw.binomial(sessions, CONVERSION * behaviour.conversion)),
+            orders=int(draw.binomial(sessions, CONVERSION * behaviour.conversion * factor["conversion"])),
             requests=requests,
             errors=int(draw.binomial(hits, ERROR_SHARE * behaviour.errors)),
             seconds_spent=float(requests @ _MIDDLES),
             questions=int(draw.poisson(QUESTIONS_PER_SECOND * seconds)),
             complaints=int(draw.poisson(behaviour.complaints * seconds)),
         )
+
+    def _wander(self, seconds: float) -> dict[str, float]:
+        """Ornstein-Uhlenbeck steps, exact for any length, so that short ticks and long ones obey one law."""
+        for name, (spread, memory) in WANDERING.items():
+            kept = math.exp(-seconds / memory)
+            news = spread * math.sqrt(1 - kept * kept) * self._random.standard_normal()
+            self._astray[name] = kept * self._astray[name] + news
+        return {name: math.exp(astray) for name, astray in self._astray.items()}
 
     def delay(self) -> float:
         """Seconds that a customer takes to write a ticket."""
