@@ -1,4 +1,4 @@
-"""What the watcher costs: start-up, memory when idle, a webhook, a look. Run by `make bench`; every figure is measured now."""
+"""What the watcher costs: start-up, idle memory, a webhook, a look (`make bench`). Every figure is measured now."""
 
 from __future__ import annotations
 

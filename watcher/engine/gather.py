@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 
 from watcher import detect
-from watcher.errors import ExternalError
+from watcher.errors import ExternalError, Fault
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.model.watch import Watch, WatchState
@@ -19,6 +19,7 @@ from watcher.ports import MetricSource
 from watcher.store import looks, watches
 from watcher.store.database import Database
 
+_DOWN = frozenset({Fault.CONNECTION, Fault.TIMEOUT, Fault.TLS, Fault.UNAUTHORIZED, Fault.RATE_LIMITED})
 _CACHED = 512  # watches whose points are kept in memory; the others are read from the store again
 
 # Told of every question: source, signal, service, the series or the error.
@@ -36,6 +37,7 @@ class Gathered:
         recent: signal -> final points from a while before the deploy on.
         fresh: signal -> the part of `recent` that the store does not have yet.
         failures: signal -> why its source failed just now.
+        down: source -> why it does not answer at all just now; it is not asked again at this look.
         histories: signal -> all its points, kept only until settled.
     """
 
@@ -45,6 +47,7 @@ class Gathered:
     recent: dict[str, Series] = field(default_factory=dict)
     fresh: dict[str, Series] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    down: dict[str, str] = field(default_factory=dict)
     histories: dict[str, Series] = field(default_factory=dict)
 
     def written(self) -> None:
@@ -67,7 +70,7 @@ class Gather:
     def gather(self, watch: Watch, now: float) -> Gathered:
         """Everything known of the watch's signals at `now`."""
         gathered = self._cached(watch)
-        gathered.failures = {}
+        gathered.failures, gathered.down = {}, {}
         if gathered.settled:
             self._continue(watch, gathered, now)
         else:
@@ -159,10 +162,15 @@ class Gather:
         if source is None:  # the watch's own policy names it; the configuration has changed since
             gathered.failures[signal.name] = f"no source named {signal.source} is configured any more"
             return None
+        if signal.source in gathered.down:
+            gathered.failures[signal.name] = gathered.down[signal.source]
+            return None
         try:
             series = source.fetch(signal, Window(begin, finish, signal.step))
         except ExternalError as error:
             gathered.failures[signal.name] = str(error)
+            if error.fault in _DOWN:
+                gathered.down[signal.source] = str(error)
             self._observer(signal.source, signal, watch.service, error)
             return None
         self._observer(signal.source, signal, watch.service, series)

@@ -93,22 +93,20 @@ def _looks(case: Case, probability: float) -> Iterator[Look]:
 
 
 def _result(case: Case, called: Look | None, last: Look, score: float, scores: Mapping[str, float]) -> dict[str, Any]:
-    shown = called or last
-    decision = shown.decision
+    decision = (called or last).decision
     outcome = decision.outcome or Outcome.INCONCLUSIVE
-    leading = decision.signals[0] if decision.signals and outcome is not Outcome.HEALTHY else None
-    found = {each.signal.name: each.finding for each in shown.assessments}
+    shown = {each.signal.name: _telling(each, called) for each in last.assessments}
+    leading = shown.get(decision.signals[0]) if decision.signals else None
     return {
         "id": case.id,
         "outcome": outcome.value,
         "reason": decision.reason.value,
         "decided_at": decision.at if called else None,
-        "onset": found[leading].onset if leading in found else None,
+        "onset": leading.finding.onset if leading is not None and leading.harmed else None,
         "score": score,
         "sentence": decision.sentence,
         "signals": [
-            _signal(_telling(each, called), each.finding.detectable, scores[each.signal.name])
-            for each in last.assessments
+            _signal(each, shown[each.signal.name].finding, scores[each.signal.name]) for each in last.assessments
         ],
     }
 
@@ -121,17 +119,16 @@ def _telling(at_the_end: Assessment, called: Look | None) -> Assessment:
     return next(each for each in called.assessments if each.signal.name == name)
 
 
-def _signal(assessment: Assessment, detectable: float | None, score: float) -> dict[str, Any]:
-    finding: Finding = assessment.finding
+def _signal(at_the_end: Assessment, shown: Finding, score: float) -> dict[str, Any]:
     return {
-        "name": assessment.signal.name,
-        "outcome": assessment.outcome.value,
+        "name": shown.name,
+        "outcome": (Outcome.REGRESSED if shown is not at_the_end.finding else at_the_end.outcome).value,
         "score": score,
-        "effect": finding.effect,
-        "effect_low": finding.effect_low,
-        "effect_high": finding.effect_high,
-        "onset": finding.onset,
-        "detectable": detectable,
+        "effect": shown.effect,
+        "effect_low": shown.effect_low,
+        "effect_high": shown.effect_high,
+        "onset": shown.onset,
+        "detectable": at_the_end.finding.detectable,
     }
 
 

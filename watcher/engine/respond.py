@@ -51,8 +51,8 @@ def respond(watch: Watch, decision: Decision, facts: Facts) -> Response:
         next_look_at=schedule.next_look(watch, decision.at),
         score=decision.score,
     )
-    if watch.outcome is Outcome.REGRESSED:  # a person is asked; nothing that comes later changes what was decided
-        return Response(replace(seen, score=watch.score))
+    if watch.outcome is Outcome.REGRESSED:  # nothing that comes later changes what was decided
+        return Response(_watched_on(watch, seen, facts))
     if decision.outcome is Outcome.REGRESSED:
         return _regressed(_decided(seen, decision), facts)
     if facts.last_ticket_look or (facts.last_look and watch.outcome is None):
@@ -60,6 +60,14 @@ def respond(watch: Watch, decision: Decision, facts: Facts) -> Response:
     if watch.outcome is not None:  # the metrics have spoken; the tickets go on
         return Response(replace(seen, score=watch.score))
     return Response(replace(seen, reason=decision.reason, sentence=decision.sentence))
+
+
+def _watched_on(before: Watch, seen: Watch, facts: Facts) -> Watch:
+    """A regressed watch that is not rolled back (yet) is watched to its end, for the record."""
+    after = replace(seen, score=before.score)
+    if facts.last_ticket_look and before.rollback_state is None:
+        return replace(after, state=WatchState.DONE, ended_at=facts.now, next_look_at=None)
+    return after
 
 
 def _decided(watch: Watch, decision: Decision) -> Watch:
@@ -89,15 +97,14 @@ def _window_over(before: Watch, seen: Watch, decision: Decision, facts: Facts) -
 
 def _regressed(watch: Watch, facts: Facts) -> Response:
     events = (("decided", _verdict_line(watch)),)
-    over = replace(watch, state=WatchState.DONE, ended_at=facts.now, next_look_at=None)
     policy = watch.policy
     if policy.mode is Mode.OBSERVE or policy.rollback is None:
         sentence = f"{watch.sentence} The watcher only observes this service: it does not roll back."
-        return _told(over, Topic.REGRESSED, sentence, facts, events)
+        return _told(watch, Topic.REGRESSED, sentence, facts, events)
     target = plan.target_version(watch, facts.history)
     if target is None:
         sentence = f"{watch.sentence} No version to go back to is known: a person must act."
-        return _told(over, Topic.NO_ROLLBACK_TARGET, sentence, facts, events)
+        return _told(watch, Topic.NO_ROLLBACK_TARGET, sentence, facts, events)
     order = rollback_order(watch, target, facts)
     if policy.mode is Mode.ASK:
         wait = text.duration(policy.approval_timeout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from watcher.model.decision import Outcome
 from watcher.model.series import Series
 from watcher.model.service import Role, Signal
 from watcher.model.watch import Watch, WatchState
@@ -44,7 +45,7 @@ def next_look(watch: Watch, at: float) -> float:
     """When to look after the look at `at`: a step later, but never past a window's end without a look on it."""
     step = watch.policy.step
     after = at + step
-    if watch.state is WatchState.RECOVERING:
+    if watch.state is WatchState.RECOVERING or watch.outcome is Outcome.REGRESSED:
         return after
     for end in (watch.until, watch.ticket_until):
         if at < end < after:

@@ -8,8 +8,9 @@ from typing import Any
 
 from watcher.errors import ExternalError
 from watcher.model.order import Note, Severity
+from watcher.model.watch import WatchState
 from watcher.ports import Notifier, Renews
-from watcher.store import orders
+from watcher.store import orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 from watcher.telemetry.metrics import Metrics
@@ -53,11 +54,14 @@ class Sender:
             self._finish(order, NoteState.SENT, "", now)
 
     def _over(self, order: Order, now: float) -> bool:
-        """Whether the alert of this note has been resolved or has lived long enough."""
+        """Whether the alert of this note was resolved, has lived long enough, or is of a deploy that is gone."""
         if order.expires_at is not None and now > order.expires_at:
             return True
         with self._database.read() as tx:
+            watch = watches.get(tx, order.watch_id)
             others = orders.notes_of(tx, order.watch_id)
+        if watch is None or watch.state in (WatchState.SUPERSEDED, WatchState.STOPPED):
+            return True
         return any(
             isinstance(other.payload, Note) and other.payload.resolved and other.created_at >= order.created_at
             for other in others

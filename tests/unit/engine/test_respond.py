@@ -51,14 +51,18 @@ def test_ask_waits_for_a_person_until_it_expires() -> None:
 def test_observe_only_tells() -> None:
     response = respond(watch(policy=service(mode=Mode.OBSERVE)), REGRESSED, DURING)
     assert not rollbacks(response)
-    assert response.watch.state is WatchState.DONE
     assert topics(response) == [Topic.REGRESSED]
+    # it is watched to its end, for the record, and nobody is told again
+    assert response.watch.state is WatchState.WATCHING
+    later = respond(response.watch, REGRESSED, OVER)
+    assert (later.watch.state, later.watch.outcome) == (WatchState.DONE, Outcome.REGRESSED)
+    assert not later.orders
 
 
 def test_without_a_version_to_go_back_to_a_person_is_called() -> None:
     response = respond(watch(previous_version=None), REGRESSED, DURING)
     assert not rollbacks(response)
-    assert response.watch.state is WatchState.DONE
+    assert response.watch.outcome is Outcome.REGRESSED
     assert topics(response) == [Topic.NO_ROLLBACK_TARGET]
 
 
