@@ -29,8 +29,9 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def shown(key: str) -> str:
-    """A key from outside as it may stand in an error: ASCII, short."""
-    return ascii(key)[1:-1][:64]
+    """A key from outside as it may stand in an error: ASCII, short, in quotes where it is blank at an end."""
+    text = ascii(key)[1:-1][:64]
+    return text if is_clean(text, 64) else f'"{text}"'
 
 
 def member(fields: Mapping[str, Any], key: str, path: str = "") -> dict[str, Any]:

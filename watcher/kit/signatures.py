@@ -14,12 +14,13 @@ import hmac
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
 from watcher.errors import UnauthenticatedError
 
 TOLERANCE = 300.0  # seconds that a signed time may lie before or after ours
 _PREFIX = "whsec_"
+_MOST_SECRETS = 4
 _MOST_SIGNATURES = 16  # a sender that rotates its secret sends two
 
 
@@ -34,16 +35,16 @@ def signing_key(secret: str) -> bytes:
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except (ValueError, binascii.Error):
-        raise ValueError("a secret that begins with whsec_ must go on in base64") from None
+        raise ValueError("expected base64 after whsec_") from None
     if not key:
-        raise ValueError("a secret that begins with whsec_ must go on in base64")
+        raise ValueError("expected base64 after whsec_")
     return key
 
 
 def plain_key(secret: str) -> bytes:
     """`secret` as UTF-8, whatever it begins with; ValueError if it is empty or has white space around it."""
     if not secret or secret != secret.strip():
-        raise ValueError("a secret may not be empty, nor begin or end with white space")
+        raise ValueError("expected text without white space around it, and not empty")
     return _bytes(secret)
 
 
@@ -132,18 +133,29 @@ def _plain(secret: SecretStr) -> SecretStr:
 def _bearing(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("a token must be printable ASCII without spaces, and not empty")
+        raise ValueError("expected printable ASCII without spaces, and not empty")
     return secret
 
 
+def _few(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not 1 <= len(secrets) <= _MOST_SECRETS:
+        raise ValueError(f"expected one secret, or a list of up to {_MOST_SECRETS}")
+    return secrets
+
+
 _ONE_OR_MORE = (
-    Field(min_length=1, max_length=4),
+    AfterValidator(_few),
     BeforeValidator(_listed),
     WithJsonSchema(
         {
             "anyOf": [
                 {"type": "string", "format": "password"},
-                {"type": "array", "items": {"type": "string", "format": "password"}, "minItems": 1, "maxItems": 4},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "format": "password"},
+                    "minItems": 1,
+                    "maxItems": _MOST_SECRETS,
+                },
             ]
         }
     ),

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 from watcher.kit import clock
 from watcher.kit.http import Connection
 from watcher.kit.outside import is_clean, is_web_url, one_line
+from watcher.kit.units import Duration
 from watcher.model.order import Note, Severity
 from watcher.ports import Tools
 
@@ -31,8 +32,8 @@ class AlertmanagerOptions(Connection):
     labels: Mapping[str, str] = Field(
         default_factory=dict, description="Labels of every alert, for routing: for example `severity` or `team`."
     )
-    renew_every: float = Field(
-        default=60.0, ge=1, le=3600, description="Seconds between two sendings of a firing alert."
+    renew_every: Duration = Field(
+        default=60.0, ge=1, le=3600, description="How often a firing alert is sent again, for it ends by itself."
     )
     min_severity: Severity = Field(default=Severity.WARNING, description="Quieter notes are not sent.")
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from watcher.errors import ExternalError, Fault
 from watcher.kit import clock
 from watcher.kit.outside import one_line
+from watcher.kit.units import Duration
 from watcher.model.order import Receipt, RollbackOrder
 from watcher.ports import Tools
 from watcher.rollback.order import FIELDS, told
@@ -42,20 +43,21 @@ class CommandOptions(BaseModel):
         default=_USUAL, description="Names of the environment variables that are handed on, besides WATCHER_*."
     )
     cwd: str | None = Field(default=None, description="Directory to run in.")
-    timeout: float = Field(
-        default=120.0, gt=0, le=3600, description="Seconds until the program and its children are killed."
+    timeout: Duration = Field(
+        default=120.0, gt=0, le=3600, description="How long until the program and its children are killed."
     )
 
     @field_validator("argv")
     @classmethod
     def _known_placeholders(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
         if not argv[0] or _PLACEHOLDER.search(argv[0]):
-            raise ValueError("the program itself must be named, without a placeholder")
+            raise ValueError("expected a program first, without a placeholder in its name")
         if any("\0" in argument for argument in argv):
-            raise ValueError("an argument may not hold a NUL")
+            raise ValueError("expected arguments without a NUL")
         for name in (name for argument in argv for name in _PLACEHOLDER.findall(argument)):
             if name not in FIELDS:
-                raise ValueError(f"{{{name}}} is not known; there are {', '.join(f'{{{field}}}' for field in FIELDS)}")
+                known = ", ".join(f"{{{field}}}" for field in FIELDS)
+                raise ValueError(f"{{{name}}} is not known (expected one of {known})")
         return argv
 
     @field_validator("env")

@@ -27,6 +27,8 @@ def event(**changes: Any) -> DeployEvent:
     [
         ({"servce": "x"}, "servce: expected one of the keys service, environment, version, "),
         ({"a\n\x1b": "x"}, r"a\n\x1b: expected one of the keys"),
+        ({"": "x"}, '"": expected one of the keys'),
+        ({" ": "x"}, '" ": expected one of the keys'),
         ({"service": None}, "service: expected text of 1 to 256 printable characters"),
         ({"environment": ""}, "environment: expected text"),
         ({"version": 2}, "version: expected text"),

@@ -27,11 +27,11 @@ def run(script: str, *more: str, **options: Any) -> Receipt:
     ("argv", "message"),
     [
         ([], "at least 1 item"),
-        ([""], "the program itself must be named"),
-        (["{service}"], "the program itself must be named"),
-        (["./rollback-{service}"], "the program itself must be named"),
-        (["r", "{target}"], "{target} is not known; there are {rollback_id}, {watch_id}"),
-        (["r", "a\0b"], "may not hold a NUL"),
+        ([""], "expected a program first"),
+        (["{service}"], "expected a program first"),
+        (["./rollback-{service}"], "expected a program first"),
+        (["r", "{target}"], "{target} is not known (expected one of {rollback_id}, {watch_id}"),
+        (["r", "a\0b"], "expected arguments without a NUL"),
     ],
 )
 def test_argv_is_checked_early(argv: list[str], message: str) -> None:
