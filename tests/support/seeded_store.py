@@ -290,12 +290,23 @@ def _regressed(tx: Tx, now: float) -> Watch:
     )
     look(tx, watch, at, harmed(watch, at))
     _points(tx, watch, at, {"conversion": 0.69, "p95 latency": 1.42})
+    _recovered(tx, watch, at, at + 900)
     _rollback(tx, watch, at, RollbackState.VERIFIED, "the pipeline answered 202", None)
     watches.log(tx, watch.id, at, "regressed", REGRESSED_SENTENCE)
     watches.log(tx, watch.id, at + 2, "rollback_accepted", "the pipeline answered 202")
     watches.log(tx, watch.id, at + 65, "rollback_verified", "the pipeline announced v40: the rollback is confirmed")
     watches.log(tx, watch.id, at + 900, "recovered", "conversion and p95 latency are back where they were expected")
     return _saved(tx, watch)
+
+
+def _recovered(tx: Tx, watch: Watch, start: float, end: float) -> None:
+    """Points as before the deploy, from `start` to `end`."""
+    levels = {"conversion": 0.035, "p95 latency": 0.24, "tickets": 3.0, "sessions": 41.0}
+    for signal in watch.policy.signals:
+        measured, band = series(signal, watch, end, levels[signal.name], 1.0, 7)
+        keep = measured.times > start
+        after = Band(band.times[keep], band.expected[keep], band.low[keep], band.high[keep])
+        looks.add_points(tx, watch.id, signal.name, measured.between(start, end), after)
 
 
 def _waiting(tx: Tx, now: float) -> Watch:

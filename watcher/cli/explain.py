@@ -88,10 +88,7 @@ def _signal(signal: Mapping[str, Any], now: float, width: int) -> str:
     facts = [
         words.change(signal),
         f"since {_when(signal['onset'], now)}" if signal["onset"] is not None else "",
-        signal["note"],
-        words.sight(signal),
-        f"{signal['missing']} points missing" if signal["missing"] else "",
-        signal["failure"] or "",
+        words.remarks(signal),
     ]
     name = signal["name"] if signal["role"] == "required" else f"{signal['name']} ({signal['role']})"
     line = f"{badge.mark} {name}: {'; '.join([badge.word.lower(), *filter(None, facts)])}"

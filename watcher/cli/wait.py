@@ -12,7 +12,7 @@ import click
 
 from watcher.cli.client import FAILED, Client, Failure, NotYetError, UnreachableError, path_of, say, with_client
 from watcher.kit import clock
-from watcher.settings.units import DURATION_WORDS, parse_duration
+from watcher.kit.units import DURATION_WORDS, parse_duration
 from watcher.web import words
 
 TIMED_OUT = 4

@@ -33,11 +33,12 @@ _scheme = HTTPBearer(auto_error=False, description="A token of the configuration
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `bearer`: proved by a header that no browser adds by itself."""
+    """Who asks. `bearer`: proved by a header that no browser adds by itself; `session`: by the page's cookie."""
 
     name: str
     scopes: frozenset[str]
     bearer: bool = False
+    session: bool = False
 
 
 def principal(request: Request) -> Principal | None:
@@ -57,7 +58,7 @@ def principal(request: Request) -> Principal | None:
         return Principal(token.name, token.scopes | open_scopes, bearer=True)
     token = read_session(web.tokens, request.cookies.get(COOKIE, ""), web.now())
     if token is not None:
-        return Principal(token.name, token.scopes | open_scopes)
+        return Principal(token.name, token.scopes | open_scopes, session=True)
     return Principal(_LOCAL, open_scopes) if open_scopes else None
 
 
@@ -69,7 +70,7 @@ def require(scope: str) -> Callable[[Request], Principal]:
         if who is None:
             raise UnauthenticatedError("unauthenticated")
         if request.method not in _SAFE and not who.bearer:
-            check_origin(request, must=who.name != _LOCAL)
+            check_origin(request, must=who.session)
         if scope not in who.scopes:
             raise HTTPException(403, f"this needs a token with the scope {scope}")
         return who

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from watcher.errors import ConflictError
 from watcher.model.watch import Watch
+from watcher.verdict.explain import TITLES
 from watcher.web import decide, rows, views, words
 from watcher.web.api import Before, meant
 from watcher.web.auth import APPROVE, COOKIE, SESSION_SECONDS, Approver, Principal, Reader, check_origin, sign_in
@@ -41,6 +42,7 @@ def index(
 ) -> Response:
     with web.database.read() as tx:
         found, older = rows.listing(tx, limit=_ROWS, service=service or None, before=before)
+        waiting = rows.waiting(tx, web.services)
     return render(
         request,
         "index.html",
@@ -48,6 +50,7 @@ def index(
         older=older,
         service=service,
         before=before,
+        waiting=waiting,
         services=sorted(web.services),
         who=who,
         first=_first_step(web),
@@ -84,6 +87,7 @@ def _watch_page(
         status,
         watch=detail,
         sentence=words.sentence(detail),
+        reason=TITLES[watch.reason],
         badge=words.badge(detail["gate"]),
         rollback=words.rollback(detail),
         signals=sorted(detail["signals"], key=words.signal_rank),

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from watcher import __version__
+from watcher.kit.outside import is_web_url
 from watcher.kit.text import duration
 
 _HERE = Path(__file__).parent
@@ -37,11 +38,18 @@ def render(
 
 def moment(at: float | None, now: float) -> Markup:
     """A time element: relative for the eye, exact in its title; the script keeps it fresh."""
-    if at is None:
-        return Markup("never")
+    return Markup("never") if at is None else _time(at, relative(at, now), Markup(""))
+
+
+def due(at: float, now: float) -> Markup:
+    """A time element of something to come: `in 40 s`, or `due` once its time has passed."""
+    return _time(at, relative(at, now) if at > now else "due", Markup(" data-due"))
+
+
+def _time(at: float, text: str, mark: Markup) -> Markup:
     exact = datetime.fromtimestamp(at, UTC)
-    return Markup('<time datetime="{}" title="{}" data-at="{}">{}</time>').format(
-        exact.strftime("%Y-%m-%dT%H:%M:%SZ"), exact.strftime("%Y-%m-%d %H:%M:%S UTC"), f"{at:.3f}", relative(at, now)
+    return Markup('<time datetime="{}" title="{}" data-at="{}"{}>{}</time>').format(
+        exact.strftime("%Y-%m-%dT%H:%M:%SZ"), exact.strftime("%Y-%m-%d %H:%M:%S UTC"), f"{at:.3f}", mark, text
     )
 
 
@@ -53,7 +61,21 @@ def relative(at: float, now: float) -> str:
     return f"in {duration(apart)}" if apart > 0 else f"{duration(-apart)} ago"
 
 
+def plain(name: object) -> str:
+    """`too_little_history` -> `too little history`."""
+    return str(name).replace("_", " ")
+
+
+def prose(text: str) -> str:
+    """A clause as a sentence of its own: a capital, and no number parted from its percent sign."""
+    return (text[:1].upper() + text[1:]).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 _environment.filters |= {
     "moment": moment,
+    "due": due,
     "duration": duration,
+    "is_web": is_web_url,
+    "plain": plain,
+    "prose": prose,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -33,10 +33,10 @@ _PHASES = MappingProxyType(
     {
         Phase.ANNOUNCED: Badge("Announced", "busy", "◔"),
         Phase.STARTED: Badge("Deploying", "busy", "◔"),
-        Phase.FAILED: Badge("Deploy failed", "off", "○"),
+        Phase.FAILED: Badge("Deploy failed", "off", "\N{EN DASH}"),
     }
 )
-_UNWATCHED = Badge("Not watched", "off", "○")
+_UNWATCHED = Badge("Not watched", "off", "\N{EN DASH}")
 _RECEIPT = Badge("Our rollback", "off", "↩")
 
 
@@ -52,6 +52,12 @@ def listing(tx: Tx, *, limit: int, service: str | None, before: float | None) ->
     found.sort(key=lambda pair: -pair[0])
     shown = found[:limit]
     return [row for _, row in shown], shown[-1][0] if len(found) > limit else None
+
+
+def waiting(tx: Tx, services: Iterable[str]) -> Sequence[Row]:
+    """Every watch whose rollback waits for a person, however old."""
+    found = [watch_row(watch) for watch in watches.services_active(tx, services)]
+    return [row for row in found if row.rollback is not None and row.rollback.waits]
 
 
 def watch_row(watch: Watch) -> Row:

@@ -181,6 +181,7 @@ class ChartsView(BaseModel):
     finished_at: Time
     until: Time
     ticket_until: Time
+    rolled_back_at: Time | None = Field(description="When the pipeline confirmed the rollback, else accepted it.")
     signals: list[ChartView]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from watcher.model.decision import Outcome
 from watcher.model.deploy import Deploy
 from watcher.model.finding import Finding
+from watcher.model.order import RollbackState
 from watcher.model.series import Floats
 from watcher.model.service import Signal
 from watcher.model.tickets import Ticket
@@ -156,6 +157,7 @@ def charts_view(tx: Tx, watch: Watch, samples: dict[str, Sequence[Ticket]], sinc
         finished_at=watch.finished_at,
         until=watch.until,
         ticket_until=watch.ticket_until,
+        rolled_back_at=_rolled_back_at(tx, watch),
         signals=[
             _chart(
                 signal,
@@ -167,6 +169,13 @@ def charts_view(tx: Tx, watch: Watch, samples: dict[str, Sequence[Ticket]], sinc
             for signal in watch.policy.signals
         ],
     )
+
+
+def _rolled_back_at(tx: Tx, watch: Watch) -> float | None:
+    if watch.rollback_state not in (RollbackState.ACCEPTED, RollbackState.VERIFIED):
+        return None
+    times = {line.event: line.at for line in watches.events_of(tx, watch.id)}
+    return times.get("rollback_verified", times.get("rollback_accepted"))
 
 
 def _chart(signal: Signal, chart: Chart, onset: float | None, tickets: Sequence[Ticket], since: float) -> ChartView:

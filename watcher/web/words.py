@@ -67,7 +67,7 @@ def badge(gate: str | None) -> Badge:
     """Of a watch, by its gate."""
     if gate is None:
         return Badge("Watching", "busy", "◔")
-    return _GATES.get(gate, Badge(gate.capitalize(), "off", "○"))
+    return _GATES.get(gate, Badge(gate.capitalize(), "off", "\N{EN DASH}"))
 
 
 def sentence(watch: Mapping[str, Any]) -> str:
@@ -87,8 +87,8 @@ def signal_badge(signal: Mapping[str, Any]) -> Badge:
         return Badge("Source failed", "unsure", "!")
     state = signal["state"]
     if state is None:
-        return Badge("Control" if signal["role"] == "control" else "No look yet", "off", "○")
-    return _SIGNALS.get(state, Badge(state.capitalize(), "off", "○"))
+        return Badge("Control" if signal["role"] == "control" else "No look yet", "off", "\N{EN DASH}")
+    return _SIGNALS.get(state, Badge(state.capitalize(), "off", "\N{EN DASH}"))
 
 
 def signal_rank(signal: Mapping[str, Any]) -> int:
@@ -143,6 +143,18 @@ def change(signal: Mapping[str, Any]) -> str:
         return text
     seen, usual = level(signal["kind"], signal["observed"]), level(signal["kind"], signal["expected"])
     return f"{text}{': ' if text else ''}{seen} where {usual} was expected"
+
+
+def remarks(signal: Mapping[str, Any]) -> str:
+    """What else is to be said of a signal: its note, what would show, what is missing, why its source failed."""
+    missing = signal["missing"]
+    parts = [
+        signal["note"],
+        sight(signal),
+        f"{missing} point{'s' if missing > 1 else ''} missing" if missing else "",
+        signal["failure"] or "",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def sight(signal: Mapping[str, Any]) -> str:
