@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from watcher.errors import ExternalError, Fault
 from watcher.kit import clock
+from watcher.kit.units import Duration
 
 _CHUNK = 64 * 1024
 _PERMANENT = frozenset(range(400, 500)) - {408, 409, 423, 425, 429}
@@ -25,7 +26,7 @@ class Connection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    timeout: float = Field(default=10.0, gt=0, le=300, description="Seconds for a whole exchange, body included.")
+    timeout: Duration = Field(default=10.0, gt=0, le=300, description="Seconds for a whole exchange, body included.")
     max_bytes: int = Field(default=64 * 1024 * 1024, gt=0, description="Largest answer that is read.")
     headers: Mapping[str, SecretStr] = Field(default_factory=dict, description="Headers sent with every request.")
     username: str | None = Field(default=None, description="User of basic authentication.")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from watcher.kit.addresses import WebUrl, placeholders
 from watcher.kit.expressions import Expression, TimeUnit, find, kind, malformed, moment, number
 from watcher.kit.http import Connection
+from watcher.kit.units import Duration
 from watcher.model.series import Series, Window
 from watcher.model.service import Kind, Signal
 from watcher.ports import Probe, Tools
@@ -29,7 +30,7 @@ class HttpJsonOptions(Connection):
     time_format: TimeUnit = Field(
         default="s", description="How `{start}` and `{end}` are written: unix s or ms, or iso."
     )
-    settle: float = Field(default=0.0, ge=0, le=86400, description="Seconds until the newest data are final.")
+    settle: Duration = Field(default=0.0, ge=0, le=86400, description="Seconds until the newest data are final.")
 
 
 class HttpJsonQuery(BaseModel):

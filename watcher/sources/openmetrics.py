@@ -18,6 +18,7 @@ from watcher.kit.addresses import WebUrl
 from watcher.kit.exposition import OPENMETRICS_ACCEPT, OPENMETRICS_TYPE, Exposition, parse
 from watcher.kit.expressions import malformed
 from watcher.kit.http import Connection
+from watcher.kit.units import Duration
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.ports import Probe, Tools
@@ -35,7 +36,7 @@ class OpenMetricsOptions(Connection):
     """What to scrape, and how often."""
 
     url: WebUrl = Field(description="Address of the metrics of one process, for example `http://shop:8080/metrics`.")
-    interval: float = Field(default=15.0, gt=0, le=3600, description="Seconds between scrapes.")
+    interval: Duration = Field(default=15.0, gt=0, le=3600, description="Seconds between scrapes.")
 
 
 class OpenMetrics:

@@ -14,6 +14,7 @@ from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import BaseUrl, quoted_answer
 from watcher.kit.expressions import malformed
 from watcher.kit.http import Connection, HttpStatusError
+from watcher.kit.units import Duration
 from watcher.model.series import Floats
 from watcher.ports import Http
 
@@ -29,13 +30,13 @@ class ApiOptions(Connection):
     params: Mapping[str, SecretStr] = Field(
         default_factory=dict, description="Parameters added to every query, such as `dedup` or `max_source_resolution`."
     )
-    settle: float = Field(
+    settle: Duration = Field(
         default=0.0,
         ge=0,
         le=86400,
         description="Seconds until the newest data are final, beyond one scrape; VictoriaMetrics hides 30.",
     )
-    scrape_interval: float | None = Field(
+    scrape_interval: Duration | None = Field(
         default=None, gt=0, le=86400, description="Seconds between scrapes; found out from the data if not given."
     )
     dialect: Literal["prometheus", "victoriametrics"] = Field(

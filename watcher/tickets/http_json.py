@@ -12,6 +12,7 @@ from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import WebUrl, placeholders
 from watcher.kit.expressions import Expression, TimeUnit, find, kind, malformed, moment
 from watcher.kit.http import Connection
+from watcher.kit.units import Duration
 from watcher.model.series import Window
 from watcher.model.tickets import Ticket, Tickets
 from watcher.ports import Tools
@@ -39,7 +40,9 @@ class HttpJsonOptions(Connection):
         default=None, description="JMESPath of the next page's address, on the same host; null after the last."
     )
     time_unit: TimeUnit = Field(default="iso", description="How tickets write their time: iso, or unix s or ms.")
-    settle: float = Field(default=0.0, ge=0, le=86400, description="Seconds until a new ticket is sure to be listed.")
+    settle: Duration = Field(
+        default=0.0, ge=0, le=86400, description="Seconds until a new ticket is sure to be listed."
+    )
 
 
 class HttpJsonQuery(BaseModel):

@@ -14,6 +14,7 @@ from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import BaseUrl, quoted_answer
 from watcher.kit.expressions import malformed, moment
 from watcher.kit.http import Connection, HttpStatusError
+from watcher.kit.units import Duration
 from watcher.model.series import Window
 from watcher.model.tickets import Ticket, Tickets
 from watcher.ports import Tools
@@ -27,7 +28,7 @@ class RequestTrackerOptions(Connection):
 
     url: BaseUrl = Field(description="Address of Request Tracker, without `/REST/2.0`.")
     token: SecretStr | None = Field(default=None, description="Authentication token of a user who may see the tickets.")
-    settle: float = Field(
+    settle: Duration = Field(
         default=10.0, ge=0, le=86400, description="Seconds until a new ticket is sure to be listed, clocks included."
     )
 

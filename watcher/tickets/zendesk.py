@@ -22,6 +22,7 @@ from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import BaseUrl
 from watcher.kit.expressions import malformed, moment
 from watcher.kit.http import Connection
+from watcher.kit.units import Duration
 from watcher.model.series import Window
 from watcher.model.tickets import Ticket, Tickets
 from watcher.ports import HttpResponse, Tools
@@ -36,14 +37,14 @@ _TEXT = 1000
 class ZendeskOptions(Connection):
     """Where Zendesk is; either `user` and `token`, or `bearer_token` (OAuth)."""
 
-    timeout: float = Field(default=30.0, gt=0, le=300, description="Seconds for a whole exchange, body included.")
+    timeout: Duration = Field(default=30.0, gt=0, le=300, description="Seconds for a whole exchange, body included.")
     url: BaseUrl = Field(description="Address, such as `https://acme.zendesk.com`.")
     user: str | None = Field(default=None, description="E-mail address of an administrator.")
     token: SecretStr | None = Field(default=None, description="API token of `user`.")
     requests_per_minute: int = Field(
         default=10, ge=1, le=30, description="How often the export may be asked; 30 with the high-volume add-on."
     )
-    settle: float = Field(
+    settle: Duration = Field(
         default=0.0, ge=0, le=86400, description="Seconds until a ticket is final, beyond the minute that is hidden."
     )
 
