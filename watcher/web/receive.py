@@ -55,6 +55,7 @@ def receive(
         for event in parsed.events:
             identity = plan.identify(hook, event, parsed.delivery_id, body, received_at)
             changed |= _store_event(tx, services, event, identity, hook, received_at, answer)
+        answer["watch_ids"] = list(dict.fromkeys(answer["watch_ids"]))  # two events of one message may be one deploy's
         deploys.remember_delivery(tx, key, received_at, answer)
     return _answer(answer, vendor=vendor, repeated=not changed)
 
