@@ -17,6 +17,7 @@ from watcher.model.service import Harm, Kind, Role, Signal
 from watcher.verdict import Nearby
 
 _ROLES = {"signal": Role.REQUIRED, "control": Role.CONTROL}
+_MUST_SEE = 0.3  # as without a word on it in the configuration
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
@@ -108,6 +109,7 @@ def _signal(fields: Mapping[str, Any], where: str) -> Signal:
         step=step,
         role=_ROLES[role],
         min_effect=min_effect,
+        must_see=max(_MUST_SEE, min_effect),
     )
 
 

@@ -13,7 +13,7 @@ from watcher import detect, verdict
 from watcher.engine.cases import Case, parse_case, read_case
 from watcher.errors import MalformedError
 from watcher.model.decision import Decision, Outcome, Reason
-from watcher.model.finding import Finding, Findings
+from watcher.model.finding import Findings
 from watcher.model.watch import WatchPlan
 from watcher.verdict import Assessment, Context
 from watcher.verdict.explain import internal_error
@@ -95,6 +95,7 @@ def _looks(case: Case, probability: float) -> Iterator[Look]:
 def _result(case: Case, called: Look | None, last: Look, score: float, scores: Mapping[str, float]) -> dict[str, Any]:
     decision = (called or last).decision
     outcome = decision.outcome or Outcome.INCONCLUSIVE
+    culprits = decision.signals if called else ()
     shown = {each.signal.name: _telling(each, called) for each in last.assessments}
     leading = shown.get(decision.signals[0]) if decision.signals else None
     return {
@@ -106,7 +107,17 @@ def _result(case: Case, called: Look | None, last: Look, score: float, scores: M
         "score": score,
         "sentence": decision.sentence,
         "signals": [
-            _signal(each, shown[each.signal.name].finding, scores[each.signal.name]) for each in last.assessments
+            {
+                "name": name,
+                "outcome": (Outcome.REGRESSED if name in culprits else one.outcome).value,
+                "score": scores[name],
+                "effect": one.finding.effect,
+                "effect_low": one.finding.effect_low,
+                "effect_high": one.finding.effect_high,
+                "onset": one.finding.onset,
+                "detectable": one.finding.detectable,
+            }
+            for name, one in shown.items()
         ],
     }
 
@@ -117,19 +128,6 @@ def _telling(at_the_end: Assessment, called: Look | None) -> Assessment:
     if called is None or name not in called.decision.signals or at_the_end.outcome is Outcome.REGRESSED:
         return at_the_end
     return next(each for each in called.assessments if each.signal.name == name)
-
-
-def _signal(at_the_end: Assessment, shown: Finding, score: float) -> dict[str, Any]:
-    return {
-        "name": shown.name,
-        "outcome": (Outcome.REGRESSED if shown is not at_the_end.finding else at_the_end.outcome).value,
-        "score": score,
-        "effect": shown.effect,
-        "effect_low": shown.effect_low,
-        "effect_high": shown.effect_high,
-        "onset": shown.onset,
-        "detectable": at_the_end.finding.detectable,
-    }
 
 
 def failed(identity: str | int, error: Exception) -> dict[str, Any]:
