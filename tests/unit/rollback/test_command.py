@@ -169,9 +169,8 @@ def test_endless_output_takes_little_memory(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ExternalError) as error:
         run("trap '' TERM; yes", timeout=0.7)
     assert error.value.fault is Fault.TIMEOUT
-    assert sum(sizes) > 0
-    print(max(sizes), sum(sizes))
-    assert max(sizes) < 128 * 2**20
+    assert sum(sizes) > 8 * 2**20
+    assert max(sizes) < sum(sizes) / 2  # given back again and again; how much at once depends on the machine
 
 
 def test_output_keeps_the_last_bytes() -> None:
