@@ -59,7 +59,7 @@ def _open(screen: Screen, stack: ExitStack, folder: Path, log: Path) -> int:
         Child.start("shop", _python("watcher.demo.shop", "--seed", str(seed)), folder / "shop.log")
     )
     shop_url = shop.first_line()
-    screen.say("shop", f"open at {shop_url}/metrics, with a helpdesk and three hours of past (SEED={seed})")
+    screen.say("shop", f"open at {shop_url}/metrics, with a helpdesk and two hours of past (SEED={seed})")
 
     watcher_url = f"http://127.0.0.1:{free_port()}"
     hooks = Hooks(shop_url, f"{watcher_url}/hooks/pipeline", secrets.token_hex(24))

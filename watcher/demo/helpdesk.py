@@ -22,7 +22,7 @@ _COMPLAINTS = (
     ("Checkout does not work", "I press Pay and the checkout only says that something went wrong."),
     ("Cannot pay", "The checkout hangs after I enter my card. I tried three times."),
     ("Error at checkout", "There is an error page at checkout, and my basket is empty afterwards."),
-    ("Order not possible", "Checkout spins for a minute, then fails. Did you charge me?"),
+    ("Order not possible", "The checkout spins for a minute, then fails. Did you charge me?"),
     ("Payment page broken?", "The last step of the checkout never loads on my phone."),
 )
 
@@ -35,7 +35,6 @@ class Ticket:
     at: float
     subject: str
     text: str
-    topic: str
 
     def as_json(self, url: str) -> dict[str, Any]:
         return {
@@ -43,7 +42,6 @@ class Ticket:
             "created_at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds"),
             "subject": self.subject,
             "text": self.text,
-            "topic": self.topic,
             "url": f"{url}/tickets/{self.id}",
         }
 
@@ -53,15 +51,15 @@ class Helpdesk:
 
     def __init__(self) -> None:
         self._tickets: list[Ticket] = []
-        self._unsent: list[tuple[float, str, str, str]] = []
+        self._unsent: list[tuple[float, str, str]] = []
         self._next_id = 1
 
     def take(self, tick: Tick, start: float, seconds: float, traffic: Traffic) -> None:
         """What the users of `tick` write. A complaint is sent only after it has been typed, in a later tick."""
         for _ in range(tick.questions):
-            self._write(traffic.moment(start, seconds), _QUESTIONS, "general", traffic)
+            self._write(traffic.moment(start, seconds), _QUESTIONS, traffic)
         for _ in range(tick.complaints):
-            self._write(traffic.moment(start, seconds) + traffic.delay(), _COMPLAINTS, "checkout", traffic)
+            self._write(traffic.moment(start, seconds) + traffic.delay(), _COMPLAINTS, traffic)
         self._send(start + seconds)
 
     def between(self, after: float, until: float) -> list[Ticket]:
@@ -71,11 +69,11 @@ class Helpdesk:
     def find(self, ticket_id: int) -> Ticket | None:
         return next((ticket for ticket in self._tickets if ticket.id == ticket_id), None)
 
-    def _write(self, at: float, texts: tuple[tuple[str, str], ...], topic: str, traffic: Traffic) -> None:
-        self._unsent.append((at, *texts[traffic.pick(len(texts))], topic))
+    def _write(self, at: float, texts: tuple[tuple[str, str], ...], traffic: Traffic) -> None:
+        self._unsent.append((at, *texts[traffic.pick(len(texts))]))
 
     def _send(self, until: float) -> None:
-        for at, subject, text, topic in sorted(item for item in self._unsent if item[0] <= until):
-            self._tickets.append(Ticket(self._next_id, at, subject, text, topic))
+        for at, subject, text in sorted(item for item in self._unsent if item[0] <= until):
+            self._tickets.append(Ticket(self._next_id, at, subject, text))
             self._next_id += 1
         self._unsent = [item for item in self._unsent if item[0] > until]

@@ -130,7 +130,7 @@ def main() -> int:
     """Runs until standard input ends: the shop never outlives the one who opened it."""
     parser = argparse.ArgumentParser(prog="watcher.demo.shop", description="A small shop to be watched.")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--past", type=float, default=3 * 3600.0, help="seconds of history")
+    parser.add_argument("--past", type=float, default=2 * 3600.0, help="seconds of history")
     arguments = parser.parse_args()
     shop = Shop(time.time(), seed=arguments.seed, past=arguments.past)
     pages = server(shop)

@@ -25,9 +25,9 @@ WRITING_TIME = 2.0  # mean seconds from a failed checkout to the ticket about it
 WANDERING = MappingProxyType({"demand": (0.04, 120.0), "conversion": (0.02, 120.0), "latency": (0.05, 6.0)})
 
 # Upper bounds of the latency histogram, seconds; +Inf follows.
-BOUNDS = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0)
+BOUNDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1.0, 2.5)
 # What a request in each bucket took, for the histogram's sum: the middle, and a guess for the open end.
-_MIDDLES = np.array([(low + high) / 2 for low, high in zip((0.0, *BOUNDS), (*BOUNDS, 8.0), strict=True)])
+_MIDDLES = np.array([(low + high) / 2 for low, high in zip((0.0, *BOUNDS), (*BOUNDS, 5.0), strict=True)])
 
 Counts = NDArray[np.int64]
 
@@ -39,7 +39,7 @@ class Behaviour:
     conversion: float = 1.0
     errors: float = 1.0
     latency: float = 1.0
-    complaints: float = 0.03
+    complaints: float = 0.05
 
 
 # v3 loses three orders in eight; about one lost order in six becomes a ticket.

@@ -38,7 +38,7 @@ def test_an_unknown_version_is_refused_with_the_known_ones(url: str, body: objec
 def test_the_helpdesk_has_a_past_and_hands_out_a_span_of_it(url: str, shop: Shop) -> None:
     now = time.time()
     everything = call_json("GET", f"{url}/tickets")["tickets"]
-    assert 60 < len(everything) < 200
+    assert 120 < len(everything) < 300
     assert [ticket["id"] for ticket in everything] == list(range(1, len(everything) + 1))
     assert [ticket["created_at"] for ticket in everything] == sorted(ticket["created_at"] for ticket in everything)
     some = call_json("GET", f"{url}/tickets?after={now - 300}&until={now - 100}")["tickets"]
@@ -50,12 +50,12 @@ def test_a_broken_checkout_is_complained_about_in_words(shop: Shop) -> None:
     now = time.time()
     shop.deploy("v3", now)
     tickets = shop.tickets(now + 60, now, now + 60, "http://shop")
-    complaints = [ticket for ticket in tickets if ticket["topic"] == "checkout"]
-    assert len(complaints) > 10
-    assert any("checkout" in f"{ticket['subject']} {ticket['text']}".lower() for ticket in complaints)
-    earliest = min(str(ticket["created_at"]) for ticket in complaints)
-    assert earliest > str(tickets[0]["created_at"])[:10]
-    assert all("checkout" not in str(ticket["text"]).lower() for ticket in tickets if ticket["topic"] == "general")
+    complaints = [ticket for ticket in tickets if "checkout" in str(ticket["text"])]
+    before = [
+        ticket for ticket in shop.tickets(now + 60, now - 60, now, "http://shop") if "checkout" in str(ticket["text"])
+    ]
+    assert 30 < len(complaints) < len(tickets)
+    assert len(before) < 10
 
 
 @pytest.mark.parametrize("path", ["/tickets/0", "/tickets/x", "/tickets/1/2", "/nothing"])

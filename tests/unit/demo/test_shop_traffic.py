@@ -11,6 +11,7 @@ from watcher.demo.traffic import (
     QUESTIONS_PER_SECOND,
     SESSIONS_PER_SECOND,
     VERSIONS,
+    WANDERING,
     Traffic,
     wave,
 )
@@ -40,8 +41,8 @@ def test_the_law_has_the_means_that_it_names() -> None:
 def test_short_ticks_of_the_present_obey_the_same_law_as_long_ones_of_the_past() -> None:
     past, _, _ = _lived("v1", 1200, STEP)
     present, _, _ = _lived("v1", 1200, 0.2)
-    assert present.sessions == pytest.approx(past.sessions, rel=0.02)
-    assert present.orders / present.sessions == pytest.approx(past.orders / past.sessions, rel=0.04)
+    assert present.sessions == pytest.approx(past.sessions, rel=0.08)
+    assert present.orders / present.sessions == pytest.approx(past.orders / past.sessions, rel=0.05)
     assert present.errors / present.requests.sum() == pytest.approx(past.errors / past.requests.sum(), rel=0.06)
 
 
@@ -51,9 +52,16 @@ def test_v2_changes_nothing_and_v3_hurts() -> None:
     assert VERSIONS["v2"] == VERSIONS["v1"]
     lost = 1 - (bad.orders / bad.sessions) / (good.orders / good.sessions)
     assert 0.35 < lost < 0.41
-    assert bad.errors / bad.requests.sum() > 3 * good.errors / good.requests.sum()
-    assert bad.seconds_spent / bad.requests.sum() > 1.4 * good.seconds_spent / good.requests.sum()
+    assert bad.errors / bad.requests.sum() > 1.4 * good.errors / good.requests.sum()
+    assert bad.seconds_spent / bad.requests.sum() > 1.15 * good.seconds_spent / good.requests.sum()
     assert loud > 10 * max(quiet, 1)
+
+
+def test_what_wanders_has_the_spread_that_is_named_whatever_the_tick() -> None:
+    for seconds in (0.3, 2.0):
+        traffic = Traffic(seed=9)
+        drawn = np.log([traffic._wander(seconds)["latency"] for _ in range(4000)])
+        assert drawn.std() == pytest.approx(WANDERING["latency"][0], rel=0.2)
 
 
 def test_a_seed_gives_the_same_past_and_another_seed_another() -> None:
