@@ -15,7 +15,7 @@ from watcher.kit import clock, text
 from watcher.kit.units import write_duration
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
-from watcher.ports import MetricSource, Probe, Probes
+from watcher.ports import Collects, MetricSource, Probe, Probes
 from watcher.settings import Settings
 from watcher.store.database import Database
 
@@ -55,19 +55,22 @@ def ask(settings: Settings, sources: Mapping[str, MetricSource], now: float) -> 
     """One answer a signal, in the order of the file. `sources` holds the ticket systems too, as counts."""
     for service in settings.services.values():
         for signal in service.signals:
+            source = sources[signal.source]
             try:
-                probe = _probe(sources[signal.source], signal, now)
+                probe = _probe(source, signal, now)
             except ExternalError as error:
                 yield Answer(service.name, signal, None, str(error))
-            else:
-                yield Answer(service.name, signal, probe, "" if probe.value is not None else "the query gives no value")
+                continue
+            # A source that keeps its own history cannot tell the increase of a counter from its first scrape.
+            useful = probe.value is not None or (probe.series > 0 and isinstance(source, Collects))
+            yield Answer(service.name, signal, probe, "" if useful else "the query gives no value")
 
 
 def _probe(source: MetricSource, signal: Signal, now: float) -> Probe:
     if isinstance(source, Probes):
         return source.probe(signal, now)
     span = max(_BUCKETS * signal.step, _TICKET_SECONDS if signal.is_tickets else 0.0)
-    return probe_of(source.fetch(signal, Window(now - span, now, signal.step).aligned()), signal, now)
+    return probe_of(source.fetch(signal, Window(now - span, now, signal.step)), signal, now)
 
 
 def probe_of(series: Series, signal: Signal, now: float) -> Probe:
@@ -94,8 +97,9 @@ def lines(answer: Answer) -> Iterator[str]:
     head = f"{answer.service}.{signal.name} ({signal.source})"
     if answer.failure:
         yield f"{head}: FAILED: {answer.failure}"
-    elif probe is not None and probe.value is not None:
-        parts = [text.number(probe.value) + (" tickets in the last day" if signal.is_tickets else "")]
+    elif probe is not None:
+        parts = ["no value yet" if probe.value is None else text.number(probe.value)]
+        parts[0] += " tickets in the last day" if signal.is_tickets else ""
         parts += [f"{write_duration(round(probe.age))} old"] if probe.age is not None else []
         parts += [f"{probe.series} series"]
         parts += [f"a point every {write_duration(round(probe.step, 1))}"] if probe.step is not None else []

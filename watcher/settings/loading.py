@@ -28,9 +28,9 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
     store_url = sections.store_url(top["store"], report)
     known = sections.known(top, report)
     defaults = report.validated(PolicyOptions, top["defaults"], ("defaults",))
-    if defaults is not None:
-        check_defaults(defaults, known, report)
-    rollbacks, services = compile_services(top["services"], defaults or PolicyOptions(), known, report)
+    defaults = defaults or report.salvaged(PolicyOptions, top["defaults"]) or PolicyOptions()
+    check_defaults(defaults, known, report)
+    rollbacks, services = compile_services(top["services"], defaults, known, report)
     report.finish()
     if server is None or store_url is None:
         raise AssertionError("a section without a value has a problem")

@@ -12,13 +12,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from watcher import registry
+from watcher.kit.http import Connection
 from watcher.settings.options import PolicyOptions, ServerOptions, ServiceOptions, SignalOptions, StoreOptions
 from watcher.settings.report import NAME
 from watcher.settings.sections import ADAPTER_SECTIONS
 
 _Schema = dict[str, Any]
 
-_REFERENCE: _Schema = {"type": "string", "pattern": r"\$\{.+\}|^file:"}
+# Any scalar may be brought in from outside.
+_BROUGHT_IN: _Schema = {"type": "string", "pattern": r"\$\{.+\}|^file:"}
+_REFERENCE: _Schema = {"$ref": "#/$defs/reference"}
 _NAMES: _Schema = {"pattern": f"^{NAME.pattern}$"}
 _SCALARS = frozenset({"integer", "number", "boolean"})
 _LIMITS = frozenset({"pattern", "minLength", "maxLength", "enum", "const"})
@@ -50,7 +53,7 @@ class _Catalogue:
     """The definitions so far: one a model, under a name that does not move when modules do."""
 
     def __init__(self) -> None:
-        self.definitions: _Schema = {}
+        self.definitions: _Schema = {"reference": _BROUGHT_IN}
 
     def of(self, model: type[BaseModel], name: str = "", **more: Any) -> _Schema:
         """A reference to `model`; `more` are properties that stand before its own and are required."""
@@ -74,11 +77,22 @@ class _Catalogue:
         schema: _Schema = self.definitions.pop(name)
         return schema
 
+    def _shared(self, properties: _Schema) -> _Schema:
+        """With references to what every adapter that speaks HTTP has."""
+        self.of(Connection)
+        usual = self.definitions["connection"]["properties"]
+        return {
+            key: {"$ref": f"#/$defs/connection/properties/{key}"} if usual.get(key) == item else item
+            for key, item in properties.items()
+        }
+
     def _made(self, model: type[BaseModel], name: str, more: Mapping[str, Any]) -> _Schema:
         whole = model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
         for inner, item in whole.pop("$defs", {}).items():
             self.definitions[f"{name}.{inner}"] = _tidy(item)
         schema: _Schema = _tidy(whole)
+        if issubclass(model, Connection) and model is not Connection:
+            schema["properties"] = self._shared(schema["properties"])
         schema["properties"] = {**more, **schema.get("properties", {})}
         if required := [*more, *schema.get("required", [])]:
             schema["required"] = required
@@ -99,7 +113,8 @@ def _service(catalogue: _Catalogue) -> _Schema:
 
 def _signals(catalogue: _Catalogue) -> list[_Schema]:
     """One way to write a signal a kind of source; ticket systems share theirs but for `query`."""
-    own = catalogue.inline(SignalOptions, "signal")
+    catalogue.of(SignalOptions)
+    own = catalogue.definitions["signal"]
     made = []
     for kind in registry.kinds("sources"):
         query = catalogue.inline(registry.adapter("sources", kind).Query, f"query.{kind}")
@@ -114,7 +129,7 @@ def _signals(catalogue: _Catalogue) -> list[_Schema]:
 
 def _signal(own: _Schema, asks: str, query: _Schema, name: str, catalogue: _Catalogue) -> _Schema:
     other = {"source": "tickets", "tickets": "source"}[asks]
-    properties = {key: item for key, item in own["properties"].items() if key != other}
+    properties = {key: {"$ref": f"#/$defs/signal/properties/{key}"} for key in own["properties"] if key != other}
     control: _Schema = {"properties": {"role": {"const": "control"}}, "required": ["role"]}
     catalogue.definitions[name] = {
         "type": "object",

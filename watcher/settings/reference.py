@@ -59,7 +59,11 @@ def _adapter(title: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _is_own(name: str, field: FieldInfo, shared: Iterable[str]) -> bool:
-    return name not in shared or field.description != Connection.model_fields[name].description
+    """Whether it is the adapter's own, or another default for what all have."""
+    if name not in shared:
+        return True
+    usual = Connection.model_fields[name]
+    return (field.description, field.default) != (usual.description, usual.default)
 
 
 def _table(title: str, model: type[BaseModel], only: Iterable[str] | None = None) -> Iterator[str]:

@@ -105,6 +105,17 @@ class Report:
             return None
         return None if truths else valid
 
+    def salvaged(self, model: type[Model], raw: Mapping[str, Any]) -> Model | None:
+        """`raw` without the keys that are wrong, so that what the others say can still be checked."""
+        keep = dict(raw)
+        for _ in (1, 2):
+            try:
+                return model.model_validate(keep)
+            except ValidationError as error:
+                for entry in error.errors():
+                    keep.pop(str(entry["loc"][0]) if entry["loc"] else "", None)
+        return None
+
     def _add_entry(
         self, entry: Any, inner: Path, model: type[BaseModel], path: Path, known: Iterable[str] | None
     ) -> None:

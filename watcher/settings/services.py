@@ -48,7 +48,9 @@ def _service(
         name: compile_signal(signal, (*path, "signals", name), known, report)
         for name, signal in (asked.items() if isinstance(asked, dict) else ())
     }
-    own = report.validated(ServiceOptions, _outline(raw), path)
+    outline = _outline(raw)
+    whole = report.validated(ServiceOptions, outline, path)
+    own = whole or report.salvaged(ServiceOptions, outline | {"signals": {"-": {}}})
     if own is None:
         return None
     policy = _inherited(own, defaults)
@@ -58,9 +60,11 @@ def _service(
     if policy.mode is not Mode.OBSERVE and own.rollback is None:
         report.add((*path, "rollback"), f"is missing, and the mode is {policy.mode} (expected a rollback hook)")
     right = tuple(signal for signal in signals.values() if signal is not None)
-    service = _compiled(str(path[-1]), own, policy, right)
-    _check_times(service, path, report)
     _check_controls(right, signals.keys(), path, report)
+    if whole is None:
+        return None
+    service = _compiled(str(path[-1]), whole, policy, right)
+    _check_times(service, path, report)
     return service if len(right) == len(signals) else None
 
 
