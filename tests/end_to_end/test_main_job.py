@@ -18,7 +18,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     shops = [
         Shop("clean"),
         Shop("dropped", (Change(deployed_at, 0.7),)),
-        Shop("older", (Change(deployed_at - 900, 0.7),)),
+        Shop("older", (Change(deployed_at - 120, 0.7),)),
     ]
     with make_scene(tmp_path_factory.mktemp("scene"), shops, deployed_at) as made:
         yield made

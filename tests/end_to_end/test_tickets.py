@@ -13,7 +13,7 @@ from support.scene import WINDOW, make_scene
 
 _DESK = """
 ticket_systems:
-  desk: {{kind: request_tracker, url: "{url}", user: {user}, password: {password}}}
+  desk: {{kind: request_tracker, url: "{url}", username: {user}, password: {password}}}
 """
 _TICKETS = """
       tickets: {tickets: desk, kind: count, harm: up, step: 30s, query: {queue: General}}

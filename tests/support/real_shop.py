@@ -18,7 +18,7 @@ import numpy as np
 
 STEP = 5  # seconds between samples: the real five-minute counts are replayed sixty times as fast
 CONVERSION = 0.12
-_SESSIONS_PER_REQUEST = 4
+_SESSIONS_PER_REQUEST = 20
 _SERIES = Path(__file__).parent.parent / "data" / "nab" / "elb_request_count_8c0756.csv"
 
 

@@ -36,7 +36,9 @@ class Sender:
         if notifier is None:
             self._finish(order, NoteState.FAILED, f"no notifier named {order.target} is configured any more", now)
             return
-        if _LOUDNESS.index(note.severity) < _LOUDNESS.index(notifier.min_severity):
+        # The end of an alert is always told to those who renew it, or it would fire on until it expires.
+        ends_alert = note.resolved and isinstance(notifier, Renews)
+        if not ends_alert and _LOUDNESS.index(note.severity) < _LOUDNESS.index(notifier.min_severity):
             self._finish(order, NoteState.SENT, f"not sent: quieter than {notifier.min_severity.value}", now)
             return
         if order.state is NoteState.RENEWING and self._over(order, now):
