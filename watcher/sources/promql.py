@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 from watcher.sources.selection import Events, Form, Selection, Selector, selector
 
+# Prometheus 2 closes ranges on both sides: without it a sample on the end of the bucket before would be in this one.
+_END = 0.001
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 _PART = re.compile(r"(\d+)(ms|[smhdwy])")
 _RANGED = re.compile(
@@ -47,7 +49,7 @@ class Grid:
         """Seconds; never under two scrapes, below which there is no increase to be seen."""
         if not self.extrapolates:
             return max(self.step, self.scrape)
-        return max(self.step + self.scrape, 2 * self.scrape) - 0.001
+        return max(self.step + self.scrape, 2 * self.scrape) - _END
 
     @property
     def scale(self) -> float:
@@ -65,7 +67,7 @@ def numerator(query: Selection, grid: Grid) -> str:
         return f"{expression} or 0 * {denominator(query, grid)}" if query.absent == "zero" else expression
     if query.form is Form.GAUGE:
         return _one_series(
-            f"avg_over_time({selectors(query)[0]}[{_length(max(grid.step, grid.scrape))}])", query.aggregate
+            f"avg_over_time({selectors(query)[0]}[{_length(max(grid.step, grid.scrape) - _END)}])", query.aggregate
         )
     buckets = _increase(selectors(query)[0], grid)
     return f"histogram_quantile({query.quantile!r}, sum by (le) ({buckets}))"
