@@ -42,7 +42,8 @@ class Story:
         bad = self._follow(bad, lambda watch: watch["outcome"] is not None, _VERDICT, f"a verdict on {BAD}")
         self._verdict(bad)
         if bad["outcome"] == "regressed":
-            bad = self._rollback(bad)
+            self._complaints(bad["started_at"])
+            self._rollback(bad)
         return self._summary(good["id"], bad["id"])
 
     def _ship(self, version: str) -> Watch:
@@ -56,7 +57,7 @@ class Story:
         self._screen.say("watcher", f"watching {names}: {self._watcher_url}/watches/{watch['id']}")
         return watch
 
-    def _rollback(self, bad: Watch) -> Watch:
+    def _rollback(self, bad: Watch) -> None:
         bad = self._follow(bad, lambda _: bool(self._pipeline.calls), _ROLLED_BACK, "the rollback call")
         target = self._pipeline.calls[0].get("target_version")
         self._screen.say(
@@ -66,9 +67,16 @@ class Story:
         serving = call_json("GET", f"{self._shop_url}/version")["version"]
         self._screen.say("pipeline", f"done: the shop serves {serving} again, and the watcher has been told")
         bad = self._follow(bad, lambda watch: watch["recovered"] is not None, _RECOVERED, "the recovery")
-        tone = "good" if bad["recovered"] else "bad"
-        self._screen.say("watcher", "recovered" if bad["recovered"] else "not recovered", tone)
-        return bad
+        for event in bad["events"]:
+            if event["event"] in {"recovered", "not_recovered"}:
+                self._screen.say("watcher", event["text"], "good" if bad["recovered"] else "bad")
+
+    def _complaints(self, since: float) -> None:
+        """What customers wrote meanwhile, in their words."""
+        tickets = call_json("GET", f"{self._shop_url}/tickets?after={since}")["tickets"]
+        subjects = [f"“{ticket['subject']}”" for ticket in tickets if "checkout" in ticket["text"]]
+        if subjects:
+            self._screen.say("helpdesk", f"{len(subjects)} customers wrote: {', '.join(subjects[:4])}...")
 
     def _follow(self, watch: Watch, done: Callable[[Watch], bool], limit: float, what: str) -> Watch:
         """Looks once a second until `done`; the watch as it then is. What does not come is left to the summary."""
