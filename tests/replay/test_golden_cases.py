@@ -19,7 +19,9 @@ HARM = {"level_shift", "spike"}  # the first bucket of a lasting harm may look l
 ONSET_STEPS = 3
 
 
-@pytest.mark.parametrize(("case", "expected"), list(zip(CASES, EXPECTED, strict=True)), ids=[case["id"] for case in CASES])
+@pytest.mark.parametrize(
+    ("case", "expected"), list(zip(CASES, EXPECTED, strict=True)), ids=[case["id"] for case in CASES]
+)
 def test_case(case: dict[str, Any], expected: dict[str, Any]) -> None:
     result = run_case(case)
     assert result["id"] == expected["id"]
