@@ -38,7 +38,7 @@ def daily(at: int) -> float:
 
 def weather(at: int) -> float:
     """What all regions have in common, hour by hour: the same for every series."""
-    return math.exp(random.Random(at // 3600).gauss(0, 0.05))
+    return math.exp(random.Random(at // 3600).gauss(0, 0.03))
 
 
 def events(dice: random.Random, mean: float) -> int:
@@ -204,7 +204,7 @@ def cases() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     }
     for number, (name, (signals, outcome, reason, onset)) in enumerate(table.items()):
         case: dict[str, Any] = {"id": name, "service": "checkout", "deployed_at": DEPLOYED_AT, "until": UNTIL}
-        case |= {"signals": signals(random.Random(number))}
+        case |= {"signals": signals(random.Random(number + 50))}
         case |= {"deploys": [others[name]]} if name in others else {}
         yield case, {"id": name, "outcome": outcome, "reason": reason, "onset": onset}
 
