@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,13 @@ class Running:
     server: Server
     observed: list[tuple[str, str, int]] = field(default_factory=list)
     counted: list[tuple[str, str]] = field(default_factory=list)
+
+    def saw(self, route: str, method: str, status: int) -> bool:
+        """Whether such a request was observed, which is a moment after its answer."""
+        until = time.monotonic() + 3
+        while (route, method, status) not in self.observed and time.monotonic() < until:
+            time.sleep(0.02)
+        return (route, method, status) in self.observed
 
     def ask(
         self,
