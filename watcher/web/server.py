@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from threading import Event, Thread
 
@@ -109,5 +110,7 @@ def _bind(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None) or 0
+        # The system's own words, without the address that Python adds; a resolver's errors have negative numbers.
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or "not a host name"
         raise WatcherError(f"cannot listen on {host}:{port}: {reason.lower()}") from None
