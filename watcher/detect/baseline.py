@@ -67,10 +67,9 @@ def fit_profile(axis: Axis, indices: Ints, values: Floats, weights: Floats, grai
     bins = bins_of(axis.step)
     day, column = cells(axis, indices, bins)
     known = weights > 0
-    flat = _level(values[known], weights[known], grain)
-    nothing = Profile(np.full((1, 1), flat), np.zeros(7, dtype=np.int64), 0), np.full(len(values), flat)
+    level = _level(values[known], weights[known], grain)
     if not known.any() or bins < 4:
-        return nothing
+        return flat(values, weights, grain)
     first = int(day[0])
     rows = int(day[-1]) - first + 1
     place = (day - first) * bins + column
@@ -78,13 +77,13 @@ def fit_profile(axis: Axis, indices: Ints, values: Floats, weights: Floats, grai
     weight = _sum_by(place, weights, size).reshape(rows, bins)
     total = _sum_by(place, np.where(known, values, 0.0) * weights, size).reshape(rows, bins)
     if np.count_nonzero((weight > 0).mean(axis=1) >= 0.5) < FEWEST_DAYS:
-        return nothing
-    table = _Table.of(total, weight, flat, grain)
+        return flat(values, weights, grain)
+    table = _Table.of(total, weight, level, grain)
     weekday = (first + np.arange(rows) + EPOCH_WEEKDAY) % 7
     classes = _choose_classes(table, weekday, bins)
     fine, coarse = table.widths(axis.step)
-    curves = np.full((int(classes.max()) + 1, bins), flat)
-    expected = np.full((rows, bins), flat)
+    curves = np.full((int(classes.max()) + 1, bins), level)
+    expected = np.full((rows, bins), level)
     for label in range(len(curves)):
         members = np.flatnonzero(classes[weekday] == label)
         if len(members):
@@ -93,6 +92,13 @@ def fit_profile(axis: Axis, indices: Ints, values: Floats, weights: Floats, grai
             curves[label] = own[-1] if members[-1] == rows - 1 and len(members) > 1 else curve
             expected[members] = own
     return Profile(curves, classes, rows), expected.ravel()[place]
+
+
+def flat(values: Floats, weights: Floats, grain: float) -> tuple[Profile, Floats]:
+    """The level alone."""
+    known = weights > 0
+    level = _level(values[known], weights[known], grain)
+    return Profile(np.full((1, 1), level), np.zeros(7, dtype=np.int64), 0), np.full(len(values), level)
 
 
 def _sum_by(place: Ints, values: Floats, size: int) -> Floats:

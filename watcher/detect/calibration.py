@@ -13,7 +13,7 @@ from watcher.detect.before import Before, find_before
 from watcher.detect.clean import clean, longest_run
 from watcher.detect.combine import costs
 from watcher.detect.detectable import detectable
-from watcher.detect.fitting import Judge, Past, Quiet, fit_judge, fit_model, upper_fence
+from watcher.detect.fitting import Judge, Model, Past, Quiet, fit_judge, fit_model, upper_fence
 from watcher.detect.forecast import REACH
 from watcher.detect.noise import Noise, Scale, standardise
 from watcher.detect.path import Path, follow
@@ -37,6 +37,7 @@ class Calibrated:
         first: the first bucket that ends after the deploy began; `looks` buckets are judged.
         judges: with the control first, if there is one; the last one rests on the own history alone. Empty: `cause`
             says why the signal cannot be judged.
+        witness: knows the level alone; what follows from the day-curve must show a little there too.
         cost: what the signal pays for not being alone, in -ln of a probability.
         usual_run: longest stretch of one repeated value in the history; `tail_run` the last one's, of `tail_value`.
         newest: time of the newest point of the history.
@@ -48,6 +49,7 @@ class Calibrated:
     first: int
     looks: int
     judges: tuple[Judge, ...]
+    witness: Judge | None
     path: Path
     before: Before | None
     cause: Cause | None
@@ -149,8 +151,8 @@ def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> t
 def _unusable(draft: _Draft, cause: Cause, note: str) -> Calibrated:
     nothing = Path(np.zeros(1), np.ones(1), np.ones(1))
     return Calibrated(
-        draft.signal.name, draft.axis, draft.first, draft.looks, (), nothing, None, cause, 0.0, None, 0, 0, None, None,
-        1.0, note,
+        draft.signal.name, draft.axis, draft.first, draft.looks, (), None, nothing, None, cause, 0.0, None,
+        0, 0, None, None, 1.0, note,
     )  # fmt: skip
 
 
@@ -189,6 +191,7 @@ def _calibrate(
         first=draft.first,
         looks=looks,
         judges=tuple(judges),
+        witness=_witness(draft, model),
         path=follow(model.forecast, model.past_z, model.past_w, high, looks),
         before=find_before(own, past, harm, looks),
         cause=None,
@@ -202,6 +205,13 @@ def _calibrate(
         note="",
     )
     return calibrated, quiet
+
+
+def _witness(draft: _Draft, model: Model) -> Judge | None:
+    if float(np.ptp(model.profile.curves)) == 0:
+        return None
+    level, past = fit_model(draft.axis, draft.grid, draft.signal.kind, None, days=False)
+    return fit_judge(level, past, draft.signal.harm, draft.looks, 0.0, None)[0]
 
 
 def _tail_run(values: Floats) -> int:

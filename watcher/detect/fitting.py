@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.detect.baseline import Ints, Profile, fit_profile
+from watcher.detect.baseline import Ints, Profile, fit_profile, flat
 from watcher.detect.forecast import REACH, Forecast, fit_forecast
-from watcher.detect.noise import Noise, Scale, fit_variance, measure, moments, scale_of, standardise
-from watcher.detect.statistics import CLIP, Shape, growing, scan, shape_of
+from watcher.detect.noise import Noise, Scale, active, fit_variance, measure, moments, scale_of, standardise
+from watcher.detect.statistics import CLIP, Shape, growing, pulled, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.detect.window import Axis, Grid
 from watcher.model.series import Floats
@@ -112,14 +112,15 @@ def upper_fence(noise: Noise, sd: Floats, base: float) -> Floats:
     return np.asarray(base + 2 * noise.phi / np.maximum(sd, 1e-300), dtype=np.float64)
 
 
-def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None) -> tuple[Model, Past]:
-    """The model of a history that ends at the deploy, and the history through its eyes."""
+def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None, *, days: bool = True) -> tuple[Model, Past]:
+    """The model of a history that ends at the deploy, and the history by it; without `days`: by the level alone."""
     scale = scale_of(kind, grid)
     positive = grid.values[grid.values > 0]
     least = float(positive.min()) / 2 if len(positive) else 1e-9
     values, weights = measure(scale, grid, least)
     indices = grid.first + np.arange(len(grid))
-    profile, expected = fit_profile(axis, indices, values, weights, _grain(scale, kind, values, weights))
+    grain = _grain(scale, kind, values, weights)
+    profile, expected = fit_profile(axis, indices, values, weights, grain) if days else flat(values, weights, grain)
     noise = _first_noise(scale, kind, axis, values, weights)
     target = grid.values if scale is not Scale.LOG else np.where(weights > 0, values, np.nan)
     known = weights > 0
@@ -136,7 +137,7 @@ def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None) -> tuple
         noise = _refit(noise, v1, v2, eps * sd, w > 0)
     high = upper_fence(noise, sd, CLIP)
     seen = w > 0 if control is None else (w > 0) & (control.w > 0)
-    clipped = np.clip(eps, -CLIP, high)[seen]
+    clipped = np.clip(eps, -CLIP, high)[active(np.where(seen, w * w, 0.0))]
     mean_eps, scale_eps = (float(clipped.mean()), float(clipped.std())) if len(clipped) else (0.0, 1.0)
     scale_eps = max(scale_eps, 1e-3)
     memory = min(forecast.memory, len(z))
@@ -166,9 +167,10 @@ def _first_noise(scale: Scale, kind: Kind, axis: Axis, values: Floats, weights: 
     typical = float(np.average(values, weights=weights)) if known.any() else 0.0
     if scale is Scale.EVENTS:
         event = 1.0 if kind is Kind.COUNT else 1.0 / axis.step
-        return Noise(scale, event, 0.0, max(0.5 * event / points, 1e-3 * typical), 1.0)
+        floor = max(0.5 * event / points, 1e-3 * typical)
+        return Noise(scale, event, 0.0, floor, 1.0, 1.0 if kind is Kind.COUNT else 0.0)
     if scale is Scale.SHARE:
-        return Noise(scale, 1.0, 0.0, max(0.5 / max(float(weights.sum()), 1.0), 1e-3 * typical), 1.0)
+        return Noise(scale, 1.0, 0.0, max(0.5 / max(float(weights.sum()), 1.0), 1e-3 * typical), 1.0, 1.0)
     size = np.abs(values[known])
     unit = float(np.median(size)) or float(size.max(initial=0.0)) or 1.0
     floor = 1e-3 * unit
@@ -176,10 +178,9 @@ def _first_noise(scale: Scale, kind: Kind, axis: Axis, values: Floats, weights: 
 
 
 def _refit(noise: Noise, v1: Floats, v2: Floats, deviations: Floats, known: NDArray[np.bool_]) -> Noise:
-    phi, c2 = fit_variance(noise, v1, v2, deviations * deviations, known)
-    if noise.scale is Scale.EVENTS and noise.phi == 1.0:
-        # Counts of independent events scatter at least like Poisson's.
-        phi = max(phi, 1.0) if c2 == 0 else max(phi, 0.5)
+    phi, c2 = fit_variance(noise, v1, v2, deviations * deviations, active(np.where(known, v1, 0.0)))
+    # Independent events scatter at least like Poisson's; beside another term the split is uncertain.
+    phi = max(phi, noise.event if c2 == 0 else 0.5 * noise.event)
     if phi <= 0 and c2 <= 0 and noise.counts:
         return noise
     least = {Scale.LOG: 2e-3, Scale.RELATIVE: 2e-3, Scale.ABSOLUTE: 2e-3 * noise.unit}.get(noise.scale, 0.0)
@@ -188,9 +189,10 @@ def _refit(noise: Noise, v1: Floats, v2: Floats, deviations: Floats, known: NDAr
 
 def local_noise(past: Past, starts: Ints) -> Floats:
     """Scatter over the buckets before each start, over the usual; drawn to 1, shape (p,)."""
-    squares = np.where(past.w > 0, np.minimum(past.eps * past.eps, CLIP * CLIP), 0.0)
+    busy = active(past.w * past.w)
+    squares = np.where(busy, np.minimum(past.eps * past.eps, CLIP * CLIP), 0.0)
     sums = np.concatenate([[0.0], np.cumsum(squares)])
-    counts = np.concatenate([[0], np.cumsum(past.w > 0)])
+    counts = np.concatenate([[0], np.cumsum(busy)])
     begins = np.maximum(starts - LOCAL, 0)
     ratio = (sums[starts] - sums[begins] + LOCAL_PRIOR) / (counts[starts] - counts[begins] + LOCAL_PRIOR)
     return np.asarray(np.clip(np.sqrt(ratio), 0.7, 3.0), dtype=np.float64)
@@ -230,7 +232,7 @@ def fit_judge(
     independent = float(np.count_nonzero(np.cumsum(covered)[:-1] > 0)) / looks
     counts = model.noise.counts
     shape = shape_of(response, (0.0, 0.0), counts)
-    weighted = w * np.clip(eps, -CLIP, high)
+    weighted = w * pulled(eps, high)
     deviations = [growing(sign * weighted, w * w, shape, sign) for sign in signs(harm)]
     shape = shape_of(response, _inflation(deviations, independent), counts)
     scans = [scan(eps, w, high, shape, sign) for sign in signs(harm)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from watcher.detect.noise import active
 from watcher.model.series import Floats
 
 LENGTHS = (1, 3, 8, 21, 60, 180, 540, 1440)
@@ -97,7 +98,7 @@ def fit_control(z: Floats, w: Floats, upper: Floats, control: tuple[Floats, Floa
         *(w * row for row in means(cz, cw, CONTROL_LENGTHS, kappa, newest=1)),
         *(w * row for row in means(pulled, w, slow, _prior(w, slow))),
     ]
-    known = (w > 0) & (cw > 0)
+    known = active(np.where(cw > 0, w * w, 0.0))
     if np.count_nonzero(known) < 20:
         return np.zeros(len(CONTROL_LENGTHS)), kappa
     return _least_squares(np.array(columns)[:, known], pulled[known])[: len(CONTROL_LENGTHS)], kappa
@@ -127,7 +128,8 @@ def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, up
     pulled = np.clip(z, -REACH, upper)
     kappa = _prior(w, lengths)
     design = w * means(pulled, w * known, lengths, kappa)
-    weights = _least_squares(design[:, known], pulled[known])
+    learn = active(np.where(known, w * w, 0.0))
+    weights = _least_squares(design[:, learn], pulled[learn])
     # A forecast that remembers more than there is would explode.
     if weights.sum() > 0.995:
         weights = weights * (0.995 / float(weights.sum()))

@@ -27,6 +27,8 @@ CONTROL_MOVED = 2.0  # score at which a control counts as moved itself
 STALE_STEPS = 5
 STALE_LOOKS = 3
 CONTROL_PRESENT = 2 / 3
+WITNESS = 3.0  # 1 % needs about 20 % from the witness
+WORTH_ASKING = 1.5  # -ln of a probability
 BEFORE = 60  # buckets before the deploy in which an onset is looked for
 
 
@@ -114,18 +116,29 @@ class _Look:
         calibrated = self.calibrated
         own_judge = calibrated.judges[-1]
         own = weigh(own_judge, calibrated.axis, seen.grid, self.signal.harm, None)
+        witnessed = self._witnessed(own.final, seen.grid)
         if len(calibrated.judges) == 1:
-            return _Judged(own_judge, own, own.final, False, own.final, None)
+            return _Judged(own_judge, own, witnessed, False, own.final, None)
         judge = calibrated.judges[0]
         control = self._control(judge.control, seen.grid)
         if control is None:
-            return _Judged(own_judge, own, own.final, False, own.final, None)
+            return _Judged(own_judge, own, witnessed, False, own.final, None)
         verdict = weigh(judge, calibrated.axis, seen.grid, self.signal.harm, control)
         moved = max(own.final, verdict.final) > LN10 and self._control_score(judge.control or "") >= CONTROL_MOVED
         evidence = min(own.final, verdict.final) if moved else verdict.final
         start = len(control[0]) - len(seen.grid)
         shared = explained(judge.model.forecast, control, start)
         return _Judged(judge, verdict, evidence, moved, own.final, shared)
+
+    def _witnessed(self, evidence: float, grid: Grid) -> float:
+        """Evidence that rests on the day-curve counts as far as the level shows a little of it too.
+
+        A few days are no proof that this one goes like them: on the first Saturday nobody orders at nine either.
+        """
+        witness = self.calibrated.witness
+        if witness is None or evidence < WORTH_ASKING:
+            return evidence
+        return min(evidence, WITNESS * weigh(witness, self.calibrated.axis, grid, self.signal.harm, None).final)
 
     def _control(self, name: str | None, grid: Grid) -> tuple[Floats, Floats] | None:
         """The control's `(z, w)` on its past and the buckets of `grid`; None if it cannot be used now."""

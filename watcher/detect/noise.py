@@ -16,6 +16,8 @@ from watcher.detect.window import Grid
 from watcher.model.series import Floats
 from watcher.model.service import Kind
 
+ACTIVE = 0.05  # share of a busy bucket's information
+
 
 class Scale(StrEnum):
     """On which scale a signal is judged."""
@@ -34,6 +36,7 @@ class Noise:
     Attributes:
         floor: smallest expected value (events per bucket or share): what never happened yet is not impossible.
         unit: magnitude that an ABSOLUTE effect is relative to.
+        event: variance over mean that independent events have at least; 0 where events cannot be told.
     """
 
     scale: Scale
@@ -41,6 +44,7 @@ class Noise:
     c2: float
     floor: float
     unit: float
+    event: float = 0.0
 
     @property
     def counts(self) -> bool:
@@ -131,6 +135,12 @@ def _line(level: Floats, slope: Floats, sizes: Floats) -> tuple[float, float]:
         if c2 < 0:
             return float(d / a), 0.0
     return 0.0, float(e / c)
+
+
+def active(weights: Floats) -> NDArray[np.bool_]:
+    """Buckets in which about as much happens as usual: a closed shop must not teach how an open one behaves."""
+    known = weights > 0
+    return known & (weights > ACTIVE * float(np.quantile(weights[known], 0.9))) if known.any() else known
 
 
 def standardise(noise: Noise, profile: Floats, values: Floats, totals: Floats | None) -> tuple[Floats, Floats, Floats]:

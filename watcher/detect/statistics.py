@@ -89,7 +89,7 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Sca
         sign: +1 if harm is up, -1 if it is down.
     """
     width = eps.shape[1]
-    weighted = w * np.clip(eps, -CLIP, high)
+    weighted = w * pulled(eps, high)
     if sign < 0:
         weighted = -weighted
     squares = w * w
@@ -110,6 +110,16 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Sca
             part = _stretch(raw_sums, weights, raw, squares, length, shape, sign)
             np.maximum(spike[:, length - 1 :], part, out=spike[:, length - 1 :])
     return Scan(main, spike)
+
+
+def pulled(eps: Floats, high: Floats) -> Floats:
+    """Innovations beyond the fences count by their logarithm: no single bucket decides, a large one still says more."""
+    inside = np.clip(eps, -CLIP, high)
+    far = np.flatnonzero(inside != eps)
+    if len(far):
+        fence = inside.ravel()[far]
+        inside.ravel()[far] = fence * (1 + np.log(eps.ravel()[far] / fence))
+    return np.asarray(inside, dtype=np.float64)
 
 
 def growing(weighted: Floats, squares: Floats, shape: Shape, sign: float, least: float = -math.inf) -> Floats:

@@ -26,8 +26,8 @@ class Growth(StrEnum):
     LOG = "log"  # single points: a power law
 
 
-PRIOR = {Growth.SQUARE: (20.0, 1.15, 1.5), Growth.LOG: (10.0, 0.12, 2.5)}  # weight, mean excess, least threshold
-MOST = {Growth.SQUARE: 9.0, Growth.LOG: 1.5}  # one incident must not speak for all windows
+PRIOR = {Growth.SQUARE: (20.0, 1.0, 1.5), Growth.LOG: (10.0, 0.11, 2.5)}  # weight, mean excess, least threshold
+MOST = {Growth.SQUARE: 10.0, Growth.LOG: 1.5}  # one incident must not speak for all windows
 
 
 @dataclass(frozen=True, slots=True)
