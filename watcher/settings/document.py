@@ -6,8 +6,7 @@ stands twice, a tag, an endless alias: each is a problem with its line, never an
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -16,14 +15,13 @@ from typing import Any
 import yaml
 
 from watcher.errors import ConfigError, Problem
+from watcher.settings import yaml12
 
 Path = tuple[str | int, ...]
 Place = tuple[int, int]
 
 _MAX_BYTES = 4 * 1024 * 1024
 _MAX_VALUES = 100_000  # aliases of aliases can blow a few lines up to billions of values
-_MAX_DEPTH = 40
-_TAG = "tag:yaml.org,2002:"
 
 
 def write_path(path: Path) -> str:
@@ -55,22 +53,27 @@ class Document:
         return self.places.get(path, (1, 1))
 
     def problem(self, place: Place, path: Path, message: str) -> tuple[Place, Problem]:
-        return place, Problem(self.file, place[0], write_path(path), message)
+        """One line, whatever the file's own keys hold."""
+        return place, Problem(self.file, place[0], _one_line(write_path(path)), _one_line(message))
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
 
 
 def read(file: str) -> Document:
     """The document in `file`; ConfigError if it cannot be read or is not YAML at all."""
     text = _read_text(file)
     document = Document(file)
-    loader = _Loader(text)
+    loader = yaml12.Loader(text)
     try:
         node = loader.get_single_node()
         if node is not None:
             document.value = _Builder(document).value(node, ())
     except yaml.MarkedYAMLError as error:
-        line = _error_line(error)
-        raise _failed(file, line, _syntax(error, _line_of(text, line))) from None
-    except _Refused as error:
+        line = yaml12.error_line(error)
+        raise _failed(file, line, yaml12.syntax(error, _line_of(text, line))) from None
+    except yaml12.RefusedError as error:
         raise _failed(file, error.line, error.message) from None
     except (ValueError, OverflowError):  # an escape that is no character
         raise _failed(file, loader.line + 1, "a \\ escape names no character (expected YAML)") from None
@@ -114,92 +117,6 @@ def _line_of(text: str, line: int) -> str:
     return lines[line - 1] if 0 < line <= len(lines) else ""
 
 
-class _Refused(Exception):  # noqa: N818  # control flow inside this module
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(message)
-        self.line = line
-        self.message = message
-
-
-def _error_line(error: yaml.MarkedYAMLError) -> int:
-    """Where the mistake is: of what is never closed that is where it begins, not the end of the file."""
-    open_ended = error.context_mark is not None and "stream" in (error.problem or "")
-    mark = error.context_mark if open_ended else error.problem_mark
-    return int(mark.line) + 1 if mark else 1
-
-
-def _syntax(error: yaml.MarkedYAMLError, line: str) -> str:
-    """What PyYAML found, without the file's own words: they may be a secret."""
-    found = re.sub(r"'([^']*)'", _harmless, ": ".join(filter(None, (error.context, error.problem))))
-    found = " ".join(found.split())
-    if "alias" in found:
-        hint = "an anchor &name before its alias *name, or quotes around text that begins with *"
-    elif "${" in line:
-        hint = 'quotes around "${...}" inside { } or [ ]'
-    elif "\t" in line:
-        hint = "spaces, not tabs, before a key"
-    elif "mapping values" in found:
-        hint = "quotes around text that has ': ' in it"
-    else:
-        hint = "YAML"
-    return f"not valid YAML: {found} (expected {hint})"
-
-
-def _harmless(quoted: re.Match[str]) -> str:
-    """PyYAML quotes single characters and `<names>` of its own; the rest is the file's."""
-    inside = quoted[1]
-    return quoted[0] if len(inside) <= 2 or inside.startswith("<") else "..."
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's parser with the plain scalars of YAML 1.2 and a limit on nesting."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        self.depth += 1
-        if self.depth > _MAX_DEPTH:
-            raise _Refused(self.line + 1, f"nested deeper than {_MAX_DEPTH} levels (expected a flat configuration)")
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
-
-
-_PLAIN: tuple[tuple[str, str, str], ...] = (
-    # tag, pattern, first characters; https://yaml.org/spec/1.2.2/#1032-tag-resolution
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", r"~|null|Null|NULL|", "~nN\0"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
-    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
-    ("merge", r"<<", "<"),
-)
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in _PLAIN:
-    _Loader.add_implicit_resolver(_TAG + _tag, re.compile(rf"(?:{_pattern})\Z"), [c.replace("\0", "") for c in _first])
-
-
-def _integer(text: str) -> int:
-    if len(text) > 100:
-        raise ValueError
-    return int(text, 0 if text[:2] in {"0x", "0o"} else 10)
-
-
-def _float(text: str) -> float:
-    return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
-
-
-_SCALARS: dict[str, Callable[[str], Any]] = {
-    "str": str,
-    "null": lambda _: None,
-    "bool": lambda text: {"true": True, "false": False}[text.lower()],
-    "int": _integer,
-    "float": _float,
-    "merge": str,
-}
-
-
 class _Builder:
     """Turns composed nodes into values and notes lines and problems in the document."""
 
@@ -217,17 +134,19 @@ class _Builder:
     def _deeper(self, node: yaml.Node) -> Iterator[None]:
         self._left -= 1
         self._depth += 1
-        if self._left < 0 or self._depth > _MAX_DEPTH:
-            raise _Refused(_line(node), "grows without end (expected aliases that are not nested in themselves)")
+        if self._left < 0 or self._depth > yaml12.MAX_DEPTH:
+            raise yaml12.RefusedError(
+                _line(node), "grows without end (expected aliases that are not nested in themselves)"
+            )
         yield
         self._depth -= 1
 
     def _value(self, node: yaml.Node, path: Path) -> Any:
-        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+        if isinstance(node, yaml.MappingNode) and node.tag == yaml12.TAG + "map":
             result: dict[str, Any] = {}
             self._fill(node, path, result)
             return result
-        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+        if isinstance(node, yaml.SequenceNode) and node.tag == yaml12.TAG + "seq":
             return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
@@ -249,7 +168,7 @@ class _Builder:
                 self._problem(key, (*path, key.value), what)
             else:
                 seen[key.value] = _line(key)
-                if key.tag == _TAG + "merge":
+                if key.tag == yaml12.TAG + "merge":
                     merges.append(value)
                 elif key.value not in result:
                     self._document.places[*path, key.value] = _place(key)
@@ -266,7 +185,7 @@ class _Builder:
             self._fill(node, path, result)
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        build = _SCALARS.get(node.tag.removeprefix(_TAG))
+        build = yaml12.SCALARS.get(node.tag.removeprefix(yaml12.TAG))
         if build is None:
             return self._spoil(node, path, "a tag that means nothing here (expected a plain value)")
         try:

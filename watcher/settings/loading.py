@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from watcher.model.service import Mode, Service
 from watcher.settings import document, references, sections, shapes, words
-from watcher.settings.options import PolicyOptions
 from watcher.settings.report import Report
-from watcher.settings.services import check_defaults, compile_services
-from watcher.settings.types import Settings
+from watcher.settings.services import compile_services, inherited
+from watcher.settings.types import Server, Settings
 
 SECTIONS = ("server", "store", *sections.ADAPTER_SECTIONS, "defaults", "services")
 
@@ -27,13 +27,12 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
     server = sections.server(top["server"], report)
     store_url = sections.store_url(top["store"], report)
     known = sections.known(top, report)
-    defaults = report.validated(PolicyOptions, top["defaults"], ("defaults",))
-    defaults = defaults or report.salvaged(PolicyOptions, top["defaults"]) or PolicyOptions()
-    check_defaults(defaults, known, report)
+    defaults = inherited(top["defaults"], report)
     rollbacks, services = compile_services(top["services"], defaults, known, report)
     report.finish()
     if server is None or store_url is None:
         raise AssertionError("a section without a value has a problem")
+    _check_approvers(server, services, report)
     return Settings(
         file=path,
         server=server,
@@ -43,6 +42,12 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
         services=MappingProxyType({service.name: service for service in services}),
         warnings=report.warnings,
     )
+
+
+def _check_approvers(server: Server, services: Iterable[Service], report: Report) -> None:
+    asks = next((service.name for service in services if service.mode is Mode.ASK), None)
+    if asks and not server.loopback and not any("approve" in token.scopes for token in server.tokens):
+        report.warn(("server", "tokens"), f"nobody can approve a rollback of {asks}: no token has the scope approve")
 
 
 def _top(value: object, report: Report) -> dict[str, dict[str, Any]]:

@@ -28,6 +28,8 @@ class Report:
         self._references = references
         self._secrets = set(references.texts)
         self._problems = list(document.problems)
+        self._told = set(self._problems)
+        self._paths = {problem.path for _, problem in self._problems}
         self._warnings: list[tuple[Place, Problem]] = []
 
     @property
@@ -38,8 +40,10 @@ class Report:
         """Notes a problem, unless the value was already spoiled further up the way."""
         if not any(path[: len(spoiled)] == spoiled for spoiled in self._document.spoiled):
             problem = self._problem(path, message)
-            if problem not in self._problems:
+            if problem not in self._told:
                 self._problems.append(problem)
+                self._told.add(problem)
+                self._paths.add(problem[1].path)
 
     def warn(self, path: Path, message: str) -> None:
         """Notes what is allowed and yet probably not meant."""
@@ -98,9 +102,10 @@ class Report:
             valid = model.model_validate(raw)
         except ValidationError as error:
             entries = [(_location(entry, raw), entry) for entry in error.errors(include_url=False)]
+            around = {where[:length] for where, _ in entries for length in range(len(where))}
             for where, entry in entries:
                 # A list with a wrong entry is not too short, nor is a member of a union wrong if another came further.
-                if not any(_inside(other, where) for other, _ in entries):
+                if where not in around:
                     self._add_entry(entry, where, model, path, known)
             return None
         return None if truths else valid
@@ -120,7 +125,7 @@ class Report:
         self, entry: Any, inner: Path, model: type[BaseModel], path: Path, known: Iterable[str] | None
     ) -> None:
         where = (*path, *inner)
-        if any(problem.path == write_path(where) for _, problem in self._problems):
+        if write_path(where) in self._paths:
             return  # the members of a union, or a reader that came before, already said so
         if entry["type"] in words.FOREIGN and self.spoiled(where):
             return  # a rule about several keys, one of which could not be read
@@ -140,7 +145,7 @@ class Report:
         return message
 
     def _problem(self, path: Path, message: str) -> tuple[Place, Problem]:
-        return self._document.problem(self._document.place(path), path, " ".join(message.split()))
+        return self._document.problem(self._document.place(path), path, message)
 
 
 def _in_order(found: list[tuple[Place, Problem]]) -> tuple[Problem, ...]:
@@ -162,7 +167,3 @@ def _location(entry: Any, raw: object) -> Path:
         elif index == last and entry["type"] == "missing":
             path.append(part)
     return tuple(path)
-
-
-def _inside(inner: Path, outer: Path) -> bool:
-    return len(inner) > len(outer) and inner[: len(outer)] == outer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, NamedTuple
 
 from watcher.kit.units import write_duration
 from watcher.model.service import Mode, Role, Service, Signal
@@ -19,10 +19,33 @@ from watcher.settings.types import Adapter
 _LATE_TICKETS = 4 * 3600.0  # customers write later than they suffer
 
 
+_TIMES = frozenset({"window", "ticket_window", "step", "history"})
+
+
+class Defaults(NamedTuple):
+    """What services inherit. `timely`: whether its times are what the file says."""
+
+    policy: PolicyOptions
+    timely: bool
+
+
+def inherited(raw: Mapping[str, Any], report: Report) -> Defaults:
+    """The section `defaults`; of one with problems, what is right in it."""
+    path: Path = ("defaults",)
+    policy = report.validated(PolicyOptions, raw, path) or report.salvaged(PolicyOptions, raw) or PolicyOptions()
+    return Defaults(policy, _timely(raw, policy))
+
+
+def _timely(raw: Mapping[str, Any], policy: PolicyOptions) -> bool:
+    """Whether no time was left out for being wrong: compared with what stands in for it, others would seem wrong."""
+    return not _TIMES & (raw.keys() - policy.model_fields_set)
+
+
 def compile_services(
-    raw: Mapping[str, Any], defaults: PolicyOptions, known: Known, report: Report
+    raw: Mapping[str, Any], defaults: Defaults, known: Known, report: Report
 ) -> tuple[dict[str, Adapter], list[Service]]:
     """The rollback targets by service, and the services; only what is right."""
+    _check_notify(defaults.policy.notify, ("defaults",), known, report)
     rollbacks: dict[str, Adapter] = {}
     services: list[Service] = []
     for name, value in raw.items():
@@ -39,9 +62,7 @@ def compile_services(
     return rollbacks, services
 
 
-def _service(
-    path: Path, raw: Mapping[str, Any], defaults: PolicyOptions, known: Known, report: Report
-) -> Service | None:
+def _service(path: Path, raw: Mapping[str, Any], defaults: Defaults, known: Known, report: Report) -> Service | None:
     """The service at `path`, checked as far as it can be; None and problems if it is not right."""
     asked = raw.get("signals")
     signals = {
@@ -53,7 +74,7 @@ def _service(
     own = whole or report.salvaged(ServiceOptions, outline | {"signals": {"-": {}}})
     if own is None:
         return None
-    policy = _inherited(own, defaults)
+    policy = _inherited(own, defaults.policy)
     _check_notify(own.notify, path, known, report)
     if own.match is not None and not own.match:
         report.add((*path, "match"), "matches every deploy (expected at least one attribute and its pattern)")
@@ -61,11 +82,10 @@ def _service(
         report.add((*path, "rollback"), f"is missing, and the mode is {policy.mode} (expected a rollback hook)")
     right = tuple(signal for signal in signals.values() if signal is not None)
     _check_controls(right, signals.keys(), path, report)
-    if whole is None:
-        return None
-    service = _compiled(str(path[-1]), whole, policy, right)
-    _check_times(service, path, report)
-    return service if len(right) == len(signals) else None
+    service = _compiled(str(path[-1]), own, policy, right)
+    if defaults.timely and _timely(raw, own):
+        _check_times(service, path, report)
+    return service if whole is not None and len(right) == len(signals) else None
 
 
 def _outline(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +180,3 @@ def _check_twins(services: list[Service], report: Report) -> None:
                 f"matches the same deploys as {seen[match]}: each deploy is watched for both",
             )
         seen.setdefault(match, service.name)
-
-
-def check_defaults(defaults: PolicyOptions, known: Known, report: Report) -> None:
-    _check_notify(defaults.notify, ("defaults",), known, report)

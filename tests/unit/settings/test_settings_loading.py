@@ -280,6 +280,19 @@ services:
     assert set(found.services) == {"a", "b"}
 
 
+def test_who_may_approve_when_nobody_can(tmp_path: Path) -> None:
+    text = """
+server:
+  listen: "0.0.0.0:8080"
+  external_url: https://watcher.example.com
+  tokens: [{name: page, token: a-token-of-its-own, scopes: [read]}]
+defaults: {mode: ask}
+""" + SMALL.replace("    signals:", "    rollback: {kind: command, argv: [/bin/true]}\n    signals:")
+    assert ["nobody can approve" in warning.message for warning in load(tmp_path, text).warnings] == [True]
+    assert not load(tmp_path, text.replace("[read]", "[read, approve]")).warnings
+    assert not load(tmp_path, text.replace("0.0.0.0", "127.0.0.1")).warnings
+
+
 def test_settings_are_frozen(tmp_path: Path) -> None:
     found: Any = load(tmp_path, SMALL)
     with pytest.raises(AttributeError):
