@@ -1,0 +1,271 @@
+"""Looks on a real store and the real mathematics; only the source is made: a shop whose conversion can fall."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import structlog
+from support.made import deploy, service, signal, watch
+from support.orders import an_order
+from support.sqlite_store import sqlite_store
+
+from watcher.engine.gather import Gather
+from watcher.engine.lease import Keeper
+from watcher.engine.watch import Watcher
+from watcher.errors import ExternalError, Fault
+from watcher.model.decision import Outcome, Reason
+from watcher.model.order import Note, RollbackOrder, RollbackState, Topic
+from watcher.model.series import Series, Window
+from watcher.model.service import Mode, Signal
+from watcher.model.watch import Watch, WatchState
+from watcher.store import deploys, looks, orders, watches
+from watcher.store.database import Database
+from watcher.store.orders import Order
+from watcher.telemetry.metrics import Metrics
+
+STEP = 60.0
+DAYS = 3
+START = 1_800_000_000.0 // STEP * STEP
+WINDOW = 1800.0
+
+
+@dataclass
+class MadeShop:
+    """A metric source: orders of sessions, one bucket a minute; `worse_from` begins a 40 % loss."""
+
+    worse_from: float = np.inf
+    better_from: float = np.inf
+    fails: Callable[[Window], None] = field(default=lambda _window: None)
+    asked: list[Window] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(5)
+        count = int(DAYS * 1440 + 2 * WINDOW / STEP + 240)
+        self.times = START - DAYS * 86400 + np.arange(1, count + 1, dtype=np.float64) * STEP
+        self.totals = rng.poisson(300, count).astype(np.float64)
+        self._draws = rng.uniform(size=count)
+
+    def fetch(self, _signal: Signal, window: Window) -> Series:
+        self.asked.append(window)
+        self.fails(window)
+        harmed = (self.times > self.worse_from) & (self.times <= self.better_from)
+        rate = np.where(harmed, 0.06, 0.10)
+        noise = np.sqrt(rate * (1 - rate) * self.totals) * (self._draws * 2 - 1) * 1.7
+        values = np.round(self.totals * rate + noise)
+        whole = Series(self.times, values, STEP, float(self.times[-1]), totals=self.totals)
+        return whole.between(window.start, window.end)
+
+
+def broken(_window: Window) -> None:
+    raise ExternalError("shop: connection refused", fault=Fault.CONNECTION, permanent=False, sent=False)
+
+
+@dataclass
+class House:
+    """A store with one watch over a deploy at `START`, and what looks at it."""
+
+    database: Database
+    shop: MadeShop
+    metrics: Metrics
+
+    def watcher(self) -> Watcher:
+        """A new one is what a restarted process has: nothing but the store."""
+        gather = Gather(self.database, {"prom": self.shop}, lambda *_: None)
+        keeper = Keeper(self.database, "a")
+        return Watcher(self.database, gather, keeper, self.metrics, "http://watcher", structlog.get_logger())
+
+    def look(self, now: float, watcher: Watcher | None = None) -> Watch:
+        (watcher or self.watcher()).step(now, lambda: False)
+        return self.watch()
+
+    def watch(self) -> Watch:
+        with self.database.read() as tx:
+            found = watches.get(tx, "w-1")
+        assert found is not None
+        return found
+
+    def topics(self) -> list[Topic]:
+        with self.database.read() as tx:
+            return [order.payload.topic for order in orders.notes_of(tx, "w-1") if isinstance(order.payload, Note)]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    database = sqlite_store(tmp_path)
+    yield House(database, MadeShop(), Metrics("test"))
+    database.close()
+
+
+def open_watch(house: House, **changes: Any) -> None:
+    policy = service(
+        signals=(signal(min_effect=0.03),), window=WINDOW, step=STEP, history=DAYS * 86400.0, mode=Mode.ACT
+    )
+    values: dict[str, Any] = {
+        "policy": policy,
+        "state": WatchState.SCHEDULED,
+        "started_at": START,
+        "finished_at": START,
+        "until": START + WINDOW,
+        "ticket_until": START + WINDOW,
+        "next_look_at": START + STEP,
+    }
+    with house.database.write() as tx:
+        deploys.put(tx, deploy(started_at=START, finished_at=START))
+        watches.open_watch(tx, watch(**(values | changes)))
+
+
+def test_a_good_deploy_ends_healthy_with_one_history_read(house: House) -> None:
+    open_watch(house)
+    done = house.look(START + WINDOW + 30)
+    assert (done.outcome, done.state) == (Outcome.HEALTHY, WatchState.DONE), done.sentence
+    assert len(house.shop.asked) == 1
+    assert house.topics() == [Topic.HEALTHY]
+    with house.database.read() as tx:
+        made = looks.listing(tx, "w-1")
+        chart = looks.chart(tx, "w-1", "conversion")
+    assert [look.at - START for look in made] == [STEP * number for number in range(1, 31)]
+    assert np.isfinite(chart.expected[chart.times > START]).all()
+
+
+def test_a_bad_deploy_is_ordered_back_at_the_first_look_that_is_sure(house: House) -> None:
+    house.shop.worse_from = START
+    open_watch(house)
+    found = house.look(START + WINDOW + 30)
+    assert (found.outcome, found.state) == (Outcome.REGRESSED, WatchState.RECOVERING), found.sentence
+    assert found.rollback_state is RollbackState.PLANNED
+    assert found.target_version == "v1"
+    with house.database.read() as tx:
+        order = orders.rollback_of(tx, "w-1")
+    assert order is not None
+    assert isinstance(order.payload, RollbackOrder)
+    assert order.payload.sentence == found.sentence
+    assert found.decided_at is not None
+    assert found.decided_at <= START + 10 * STEP
+
+
+def test_looks_made_late_say_what_looks_in_time_would_have_said(house: House, tmp_path: Path) -> None:
+    house.shop.worse_from = START + 300
+    open_watch(house)
+    late = house.look(START + WINDOW + 30)
+    (tmp_path / "in-time").mkdir()
+    other = House(sqlite_store(tmp_path / "in-time"), house.shop, Metrics("test"))
+    open_watch(other)
+    watcher = other.watcher()
+    now = START
+    while other.watch().state in (WatchState.SCHEDULED, WatchState.WATCHING):
+        now += STEP
+        other.look(now, watcher)
+    assert (late.decided_at, late.reason, late.score) == (
+        other.watch().decided_at,
+        other.watch().reason,
+        other.watch().score,
+    )
+    other.database.close()
+
+
+def test_a_restart_in_the_middle_continues_and_reads_only_what_is_new(house: House) -> None:
+    open_watch(house)
+    house.look(START + 600)
+    house.shop.asked.clear()
+    house.shop.worse_from = START + 900
+    found = house.look(START + WINDOW + 30)  # another process: nothing in memory
+    assert found.outcome is Outcome.REGRESSED, found.sentence
+    assert [window.start for window in house.shop.asked] == [START + 600]
+
+
+def test_a_source_that_fails_is_blind_time_then_inconclusive_never_a_rollback(house: House) -> None:
+    open_watch(house)
+    watcher = house.watcher()
+    house.look(START + 600, watcher)
+    house.shop.fails = broken
+    now = START + 600
+    while not house.watch().ended:
+        now += STEP
+        house.look(now, watcher)
+    ended = house.watch()
+    assert (ended.outcome, ended.reason) == (Outcome.INCONCLUSIVE, Reason.SOURCE_FAILED), ended.sentence
+    assert ended.blind_seconds == WINDOW - 600
+    assert house.topics() == [Topic.BLIND, Topic.INCONCLUSIVE]
+    assert ended.rollback_state is None
+
+
+def test_a_source_that_is_down_at_first_is_calibrated_once_it_answers(house: House) -> None:
+    open_watch(house)
+    house.shop.fails = broken
+    watcher = house.watcher()
+    house.look(START + 120, watcher)
+    house.shop.fails = lambda _window: None
+    house.shop.worse_from = START + 300
+    found = house.look(START + WINDOW, watcher)
+    assert found.outcome is Outcome.REGRESSED, found.sentence
+
+
+def test_an_unexpected_error_is_loud_and_pushes_only_this_watch_forward(house: House) -> None:
+    open_watch(house)
+
+    def poisoned(_window: Window) -> None:
+        raise ZeroDivisionError("a bug")
+
+    house.shop.fails = poisoned
+    with pytest.raises(ZeroDivisionError):
+        house.look(START + 120)
+    assert house.watch().next_look_at == START + 120 + STEP
+    with pytest.raises(ZeroDivisionError):
+        house.look(START + WINDOW + 600)
+    ended = house.watch()
+    assert (ended.outcome, ended.reason) == (Outcome.ERROR, Reason.INTERNAL_ERROR)
+    assert house.topics() == [Topic.INCONCLUSIVE]
+
+
+def recovering(house: House, better_from: float) -> Watcher:
+    """A rolled-back deploy: harm from `START`, the rollback accepted ten minutes later."""
+    house.shop.worse_from, house.shop.better_from = START, better_from
+    open_watch(house)
+    watcher = house.watcher()
+    house.look(START + 600, watcher)
+    with house.database.write() as tx:
+        order = orders.rollback_of(tx, "w-1")
+        assert order is not None
+        orders.change(tx, replace(order, state=RollbackState.ACCEPTED, next_at=None))
+        watches.change(tx, replace(house_watch(tx), recovery_until=START + 600 + 1800))
+    return watcher
+
+
+def house_watch(tx: Any) -> Watch:
+    found = watches.get(tx, "w-1")
+    assert found is not None
+    return found
+
+
+def test_after_the_rollback_the_signals_are_seen_to_recover(house: House) -> None:
+    watcher = recovering(house, better_from=START + 660)
+    found = house.look(START + 600 + 1200, watcher)
+    assert (found.state, found.recovered) == (WatchState.DONE, True)
+    assert house.topics()[-1] is Topic.RECOVERED
+
+
+def test_a_rollback_that_did_not_help_is_an_emergency(house: House) -> None:
+    watcher = recovering(house, better_from=np.inf)
+    found = house.look(START + 600 + 1860, watcher)
+    assert (found.state, found.recovered) == (WatchState.DONE, False)
+    assert house.topics()[-1] is Topic.NOT_RECOVERED
+
+
+def test_an_earlier_incident_is_not_taken_for_normal(house: House) -> None:
+    """The same harm within the history, known from an earlier verdict, is blanked before calibrating."""
+    past = START - 7200.0
+    house.shop.worse_from, house.shop.better_from = past, past + 3600
+    with house.database.write() as tx:
+        deploys.put(tx, deploy(id="d-0", identity="0"))
+        bad = watch(id="w-0", deploy_id="d-0", version="v0", started_at=past, finished_at=past, ended_at=past + 3600)
+        watches.open_watch(tx, replace(bad, state=WatchState.DONE, outcome=Outcome.REGRESSED, next_look_at=None))
+        order = an_order(rollback_id="r-0", watch_id="w-0")
+        orders.add(tx, Order("r-0", "w-0", "checkout", order, RollbackState.VERIFIED, past, past, None))
+    open_watch(house)
+    done = house.look(START + WINDOW + 30)
+    assert done.outcome is Outcome.HEALTHY, done.sentence
