@@ -85,7 +85,7 @@ def test_a_watch_tells_everything(shown: Running, shown_store: Seeded) -> None:
         "Approval wanted Roll back to v42?",
     ):
         assert wanted.lower() in text.lower(), wanted
-    assert text.index("conversion ✕ Harm") < text.index("p95 latency ? Suspect") < text.index("sessions")
+    assert text.index("conversion ✕ Harm") < text.index("p95 latency ? Suspect") < text.index("Control control")
     assert "fell 31\u00a0% (" in page.text, "no line ends between a number and its percent sign"
     assert page.text.count("<textarea") == 2
     exact = re.search(r'<time datetime="([^"]+)" title="([^"]+ UTC)" data-at="([\d.]+)"', page.text)
