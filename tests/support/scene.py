@@ -28,7 +28,8 @@ sources:
   prom: {{kind: prometheus, url: "{prometheus}", scrape_interval: {step}, timeout: 5}}
 notifiers:
   chat: {{kind: slack, url: "{receiver}/chat", min_severity: info}}
-defaults: {{window: {window}s, ticket_window: {window}s, step: {step}s, history: 5h, mode: act, recovery_window: 5m, notify: [chat]}}
+defaults:
+  {{window: {window}s, ticket_window: {window}s, step: {step}s, history: 5h, mode: act, recovery_window: 5m, notify: [chat]}}
 {extra}
 services:
 {services}
