@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import SecretStr
@@ -91,6 +92,10 @@ def store_url(raw: Mapping[str, Any], report: Report) -> SecretStr | None:
     return SecretStr(url)
 
 
+# Looking through what is installed takes longer than reading the file.
+kinds_of = cache(registry.kinds)
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What services may refer to.
@@ -121,12 +126,12 @@ def known(top: Mapping[str, Mapping[str, Any]], report: Report) -> Known:
 
 def _kind(section: str, value: object) -> str | None:
     kind = value.get("kind") if isinstance(value, dict) else None
-    return kind if isinstance(kind, str) and kind in registry.kinds(section) else None
+    return kind if isinstance(kind, str) and kind in kinds_of(section) else None
 
 
 def adapter(section: str, value: object, path: Path, report: Report) -> Adapter | None:
     """The adapter at `path`, named by the last part of it that is a name of its own."""
-    kinds = registry.kinds(section)
+    kinds = kinds_of(section)
     raw = report.mapping(value, path, f"a mapping with kind: {shapes.one_of(kinds)}")
     if not isinstance(value, dict):
         return None
