@@ -117,6 +117,8 @@ class App:
             StoreUnavailableError: the store cannot be opened.
             WatcherError: the port cannot be bound.
         """
+        for problem in self.settings.warnings:
+            self.log.warning("config_warning", problem=str(problem))
         database = Database(self.settings.store_url.get_secret_value())
         self._teardown.callback(database.close)
         database.migrate()

@@ -25,11 +25,17 @@ store: {{path: "${{STORE}}"}}
 hooks:
   ci: {{kind: generic, token: "${{HOOK_TOKEN}}"}}
 sources:
-  prom: {{kind: prometheus, url: "{prometheus}", scrape_interval: {step}, timeout: 5}}
+  prom: {{kind: prometheus, url: "{prometheus}", scrape_interval: {step}s, timeout: 5s}}
 notifiers:
   chat: {{kind: slack, url: "{receiver}/chat", min_severity: info}}
 defaults:
-  {{window: {window}s, ticket_window: {window}s, step: {step}s, history: 5h, mode: act, recovery_window: 5m, notify: [chat]}}
+  window: {window}s
+  ticket_window: {window}s
+  step: {step}s
+  history: 5h
+  mode: act
+  recovery_window: 5m
+  notify: [chat]
 {extra}
 services:
 {services}
