@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -21,6 +20,8 @@ from watcher.ports import Tools
 
 _PAGE = 100
 _MOST_PAGES = 1000
+# "So long ago" is an hour off over a change to or from summer time; the rest is for clocks that differ.
+_CLOCKS = 3600.0 + 300.0
 
 
 class RequestTrackerOptions(Connection):
@@ -72,7 +73,7 @@ class RequestTracker:
             self._check_queue(wanted.queue)
         items = tuple(
             ticket
-            for ticket in self._listed(_ticket_sql(wanted, window.start))
+            for ticket in self._listed(_ticket_sql(wanted, now - window.start))
             if window.start < ticket.created_at <= window.end
         )
         return Tickets(items, min(window.end, now - self._options.settle))
@@ -141,10 +142,9 @@ class RequestTracker:
             raise
 
 
-def _ticket_sql(wanted: RequestTrackerQuery, start: float) -> str:
-    # Without a zone the date would be read in the zone of the user who asks.
-    since = datetime.fromtimestamp(math.floor(start) - 1, UTC).strftime("%Y-%m-%d %H:%M:%S +0000")
-    parts = [f"Created > '{since}'"]
+def _ticket_sql(wanted: RequestTrackerQuery, ago: float) -> str:
+    # Dates are read in the zone of the user who asks, whatever zone they bear; "so long ago" means the same to all.
+    parts = [f"Created > '-{math.ceil(ago + _CLOCKS)} seconds'"]
     if wanted.queue is not None:
         parts.append(f"Queue = {_literal(wanted.queue)}")
     if wanted.subject_contains:
