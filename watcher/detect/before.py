@@ -51,7 +51,7 @@ def find_before(judge: Judge, past: Past, harm: Harm, looks: int) -> Before | No
     if best is None:
         return None
     _, sign, start = best
-    deviation = relative(past.z, past.w)
+    deviation = relative(past.z, past.weight)
     onset = start + _step(sign * deviation[start:])
     return _still(deviation, past, sign, onset)
 

@@ -46,10 +46,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
-    """The history as the model sees it: deviations, sensitivities and innovations, shape (n,)."""
+    """The history as the model sees it, shape (n,): deviations `z` with their sensitivities `weight` as the noise has
+    them; innovations `eps` with theirs, `w`, in units of the innovations' own s.d.
+    """
 
     first: int
     z: Floats
+    weight: Floats
     w: Floats
     eps: Floats
     high: Floats
@@ -126,7 +129,7 @@ def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None, *, days:
     known = weights > 0
     mean, v1, v2 = moments(noise, expected, grid.totals)
     noise = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known)
-    pair = (control.z, control.w) if control is not None else None
+    pair = (control.z, control.weight) if control is not None else None
     forecast, eps = Forecast((), np.empty(0), np.empty(0)), np.empty(0)
     for final in (False, True):
         z, w, sd = standardise(noise, expected, target, grid.totals)
@@ -136,14 +139,14 @@ def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None, *, days:
             break
         noise = _refit(noise, v1, v2, eps * sd, w > 0)
     high = upper_fence(noise, sd, CLIP)
-    seen = w > 0 if control is None else (w > 0) & (control.w > 0)
+    seen = w > 0 if control is None else (w > 0) & (control.weight > 0)
     clipped = np.clip(eps, -CLIP, high)[active(np.where(seen, w * w, 0.0))]
     mean_eps, scale_eps = (float(clipped.mean()), float(clipped.std())) if len(clipped) else (0.0, 1.0)
     scale_eps = max(scale_eps, 1e-3)
     memory = min(forecast.memory, len(z))
     model = Model(profile, noise, forecast, mean_eps, scale_eps, least, z[len(z) - memory :], w[len(z) - memory :])
     past_eps = np.where(seen, (eps - mean_eps) / scale_eps, 0.0)
-    return model, Past(grid.first, z, w * seen / scale_eps, past_eps, high / scale_eps)
+    return model, Past(grid.first, z, w, w * seen / scale_eps, past_eps, high / scale_eps)
 
 
 def _grain(scale: Scale, kind: Kind, values: Floats, weights: Floats) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
-from watcher.detect.fitting import Judge, signs, upper_fence
+from watcher.detect.fitting import SHARE_OF_MAIN, Judge, signs, upper_fence
 from watcher.detect.forecast import REACH, innovations
 from watcher.detect.noise import Scale, standardise
 from watcher.detect.statistics import CLIP, Scan, scan
@@ -58,15 +58,11 @@ class Verdict:
     Attributes:
         evidence: -ln probability by each look, non-decreasing, shape (n,).
         sign: direction of the strongest deviation.
-        spike: whether it is one to three buckets, not a lasting shift.
-        peak: look at which the strongest deviation was seen.
         eps, w: innovations and sensitivities, local s.d., shape (n,).
     """
 
     evidence: Floats
     sign: float
-    spike: bool
-    peak: int
     eps: Floats
     w: Floats
 
@@ -107,10 +103,9 @@ def _verdict(judge: Judge, scans: list[Scan], directions: tuple[float, ...], eps
     spike = np.maximum.accumulate(np.max([each.spike[0] for each in scans], axis=0))
     evidence = judge.evidence(main, spike)
     if not len(evidence):
-        return Verdict(evidence, directions[0], False, 0, eps, w)
-    lasting = float(judge.main.evidence(main[-1:])[0] + np.log(0.9))
-    short = float(judge.spike.evidence(spike[-1:])[0] + np.log(0.1))
-    use_spike = short > lasting
-    tables = [each.spike[0] if use_spike else each.main[0] for each in scans]
+        return Verdict(evidence, directions[0], eps, w)
+    lasting = float(judge.main.evidence(main[-1:])[0] + np.log(SHARE_OF_MAIN))
+    short = float(judge.spike.evidence(spike[-1:])[0] + np.log(1 - SHARE_OF_MAIN))
+    tables = [each.spike[0] if short > lasting else each.main[0] for each in scans]
     which = int(np.argmax([float(table.max()) for table in tables]))
-    return Verdict(evidence, directions[which], use_spike, int(np.argmax(tables[which])), eps, w)
+    return Verdict(evidence, directions[which], eps, w)

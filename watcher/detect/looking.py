@@ -10,10 +10,11 @@ import numpy as np
 
 from watcher.detect.calibration import Calibrated, Calibration, end_of
 from watcher.detect.clean import gap_cause, is_frozen, last_run
-from watcher.detect.expectation import Effect, effect_of, expect, explained
+from watcher.detect.expectation import Effect, Expected, effect_of, expect, explained
 from watcher.detect.fitting import Judge
 from watcher.detect.forecast import relative
 from watcher.detect.judging import Seen, Verdict, deviations, see, weigh
+from watcher.detect.noise import Scale
 from watcher.detect.onset import Onset, locate
 from watcher.detect.window import Grid
 from watcher.model.finding import Cause, Finding, Findings, State
@@ -181,13 +182,13 @@ class _Look:
         expected = expect(self.calibrated, judged.judge, seen.grid, judged.shared)
         harmed = score - cost >= suspect
         onset = self._onset(judged, seen.grid) if harmed else None
-        start, stop = self._part(judged, seen.grid, onset)
+        spike = _spike(judged.verdict.sign, expected, seen.grid, judged.judge) if harmed else None
+        start, stop = _part(seen.grid, onset, spike)
         effect = effect_of(judged.judge, expected, seen.grid, start, stop)
         finding = _with_effect(base, effect)
         if onset is not None:
             finding = self._with_onset(finding, onset, len(seen.grid))
-        spike = judged.verdict.spike
-        kind = Cause.SPIKE if spike else Cause.LEVEL_SHIFT
+        kind = Cause.LEVEL_SHIFT if spike is None else Cause.SPIKE
         veto = self._veto(judged, seen, suspect + cost, start)
         if veto is not None:
             return replace(finding, state=State.SUSPECT, cause=veto[0], note=veto[1])
@@ -265,16 +266,6 @@ class _Look:
         places = np.flatnonzero(known) - len(past_z)
         return Onset(int(places[found.at]), int(places[found.low]), int(places[found.high]))
 
-    def _part(self, judged: _Judged, grid: Grid, onset: Onset | None) -> tuple[int, int]:
-        """The buckets that an effect speaks of."""
-        size = len(grid)
-        if onset is None:
-            return 0, size
-        if judged.verdict.spike:
-            stop = judged.verdict.peak + 1
-            return min(max(onset.at, stop - 3, 0), stop - 1), stop
-        return min(max(onset.at, 0), size - 1), size
-
     def _with_onset(self, finding: Finding, onset: Onset, size: int) -> Finding:
         axis, first = self.calibrated.axis, self.calibrated.first
         start = self.calibration.plan.started_at
@@ -314,6 +305,23 @@ class _Look:
         z = deviations(self.calibrated.judges[-1], self.calibrated.axis, seen.grid)[0]
         zero = known[-1] == 0 and self.calibrated.judges[-1].model.noise.counts
         return not zero and is_frozen(run, self.calibrated.usual_run, float(z[-min(run, len(z))]))
+
+
+def _part(grid: Grid, onset: Onset | None, spike: int | None) -> tuple[int, int]:
+    """The buckets that an effect speaks of: since the onset, or the spike alone."""
+    size = len(grid)
+    if spike is not None:
+        return max(spike - 1, 0), min(spike + 2, size)
+    return (0 if onset is None else min(max(onset.at, 0), size - 1)), size
+
+
+def _spike(sign: float, expected: Expected, grid: Grid, judge: Judge) -> int | None:
+    """The bucket of the largest deviation, if most of it was gone two buckets later."""
+    values = np.log(np.maximum(grid.values, judge.model.least)) if judge.model.noise.scale is Scale.LOG else grid.values
+    off = np.nan_to_num(sign * (values - expected.values) / np.maximum(expected.sd, 1e-300))
+    peak = int(np.argmax(off))
+    rest = off[peak + 3 :]
+    return peak if len(rest) >= 3 and off[peak] > 3 and float(np.mean(rest)) < off[peak] / 4 else None
 
 
 def _padded(values: Floats, wanted: int) -> Floats:
