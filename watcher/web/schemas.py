@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,8 @@ from watcher.model.watch import WatchState
 
 Time = Annotated[float, Field(description="Unix seconds.")]
 Numbers = list[float | None]
+Word = Annotated[str, Field(min_length=1, max_length=256)]
+OptionalWord = Annotated[str, Field(max_length=256)] | None  # an empty text is none
 
 
 class RollbackView(BaseModel):
@@ -190,18 +192,20 @@ class DeployRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    service: str = Field(description="Compared with the `match` of the configured services.", examples=["checkout"])
-    environment: str = Field(examples=["production"])
-    version: str = Field(examples=["v42"])
-    previous_version: str | None = Field(default=None, description="What ran before: where to go back to.")
-    status: str = Field(default="finished", description="`started`, `finished` or `failed`.")
+    service: Word = Field(description="Compared with the `match` of the configured services.", examples=["checkout"])
+    environment: Word = Field(examples=["production"])
+    version: Word = Field(examples=["v42"])
+    previous_version: OptionalWord = Field(default=None, description="What ran before: where to go back to.")
+    status: Literal["started", "finished", "failed", ""] | None = "finished"
     started_at: float | str | None = Field(
         default=None, description="First moment a user could meet the version: unix seconds or ISO 8601 with zone."
     )
     finished_at: float | str | None = Field(default=None, description="When the deploy ended; now, if left out.")
-    id: str | None = Field(default=None, description="The pipeline's own id of this deploy: repeats are recognized.")
-    rollback_id: str | None = Field(default=None, description="Our rollback's id, if this deploy carries it out.")
-    links: dict[str, str] | None = Field(default=None, description="Title -> http(s) URL, shown beside the deploy.")
+    id: OptionalWord = Field(default=None, description="The pipeline's own id of this deploy: repeats are recognized.")
+    rollback_id: OptionalWord = Field(default=None, description="Our rollback's id, if this deploy carries it out.")
+    links: dict[str, str] | Literal[""] | None = Field(
+        default=None, description="Title -> http(s) URL, shown beside the deploy."
+    )
 
 
 class DeployAccepted(BaseModel):
