@@ -48,7 +48,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """`url` is an SQLAlchemy URL of SQLite or PostgreSQL (`postgresql+psycopg://`)."""
-        self._url = url
+        self.url = url
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         self._writing = Lock()  # SQLite has one writer: queue here rather than poll its lock
         self._engine = _sqlite_engine(url) if self._sqlite else _postgresql_engine(url)
@@ -75,8 +75,8 @@ class Database:
         """Brings the schema to this version's; safe when several replicas start at once."""
         with _translated(), self._engine.connect() as connection:
             if not self._sqlite:
-                connection.execute(text("select pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
-            config = _alembic(self._url)
+                connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            config = _alembic(self.url)
             config.attributes["connection"] = connection.execution_options(immediate=True)
             command.upgrade(config, "head")
             connection.commit()
@@ -88,7 +88,7 @@ class Database:
                 current = MigrationContext.configure(tx).get_current_revision()
         except StoreUnavailableError:
             return False
-        head = ScriptDirectory.from_config(_alembic(self._url)).get_current_head()
+        head = ScriptDirectory.from_config(_alembic(self.url)).get_current_head()
         return current is not None and head is not None and current >= head
 
     def close(self) -> None:

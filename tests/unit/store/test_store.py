@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 from support.made import NOW, deploy, service, signal, watch
 from support.orders import a_note, an_order
+from support.postgresql_server import PostgresqlServer
 from support.sqlite_store import sqlite_store
 
 from watcher.errors import ConflictError, LeaseLostError, StoreUnavailableError
@@ -26,14 +27,29 @@ from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    store = sqlite_store(tmp_path)
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
+    with PostgresqlServer(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    store = sqlite_store(tmp_path) if request.param == "sqlite" else empty_postgresql(request)
     with store.write() as tx:
         deploys.put(tx, deploy(attributes={"service": "checkout"}, links={"run": "https://ci.example/1"}))
         watches.open_watch(tx, watch())
     yield store
     store.close()
+
+
+def empty_postgresql(request: pytest.FixtureRequest) -> Database:
+    store = Database(request.getfixturevalue("postgresql").url)
+    with store.write() as tx:
+        tx.execute(text("drop schema public cascade"))
+        tx.execute(text("create schema public"))
+    store.migrate()
+    return store
 
 
 def order(order_id: str = "r-1", watch_id: str = "w-1", next_at: float | None = NOW) -> Order:
@@ -55,6 +71,13 @@ def test_everything_comes_back_as_it_went_in(database: Database) -> None:
 def test_migrating_twice_changes_nothing_and_ready_says_so(database: Database) -> None:
     database.migrate()
     assert database.ready()
+
+
+def test_a_second_process_migrates_while_the_first_goes_on(database: Database) -> None:
+    second = Database(database.url)
+    second.migrate()
+    assert second.ready()
+    second.close()
 
 
 def test_a_store_without_its_schema_is_not_ready(tmp_path: Path) -> None:
