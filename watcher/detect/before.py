@@ -12,7 +12,7 @@ from watcher.detect.statistics import scan
 from watcher.model.series import Floats
 from watcher.model.service import Harm
 
-CERTAIN = float(np.log(100.0))  # -ln of the probability at which a change before the deploy counts as one
+CERTAIN = float(np.log(300.0))  # -ln of the probability at which a change before the deploy counts as one
 KEPT = 0.5  # share of it that must still be there
 
 
@@ -24,13 +24,13 @@ class Before:
         sign: +1 up, -1 down.
         onset: bucket in which it began.
         effect: relative change against the buckets before `onset`.
-        base: mean relative deviation from the profile before `onset`.
+        level: median relative deviation from the profile just before the deploy.
     """
 
     sign: float
     onset: int
     effect: float
-    base: float
+    level: float
 
 
 def find_before(judge: Judge, past: Past, harm: Harm, looks: int) -> Before | None:
@@ -71,7 +71,7 @@ def _still(deviation: Floats, past: Past, sign: float, onset: int) -> Before | N
     earlier = deviation[max(onset - max(len(deviation) - onset, 10), 0) : onset]
     base = float(np.median(earlier)) if len(earlier) else 0.0
     effect = sign * (float(np.median(deviation[onset:])) - base)
-    newest = sign * (float(np.median(deviation[-min(5, len(deviation) - onset) :])) - base)
-    if effect <= 0 or newest < KEPT * effect:
+    level = float(np.median(deviation[-min(8, len(deviation) - onset) :]))
+    if effect <= 0 or sign * (level - base) < KEPT * effect:
         return None
-    return Before(sign, past.first + onset, sign * effect, base)
+    return Before(sign, past.first + onset, sign * effect, level)

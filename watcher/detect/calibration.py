@@ -193,7 +193,7 @@ def _calibrate(
         judges=tuple(judges),
         witness=_witness(draft, model),
         path=follow(model.forecast, model.past_z, model.past_w, high, looks),
-        before=find_before(own, past, harm, looks),
+        before=find_before(judges[0], past if kin is None else controlled_past, harm, looks),
         cause=None,
         cost=0.0,
         detectable=None,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from watcher.detect.fitting import SHARE_OF_MAIN, Judge
+from watcher.detect.fitting import MARGIN, SHARE_OF_MAIN, Judge
 from watcher.detect.statistics import CLIP, signed_root
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -31,6 +31,7 @@ def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float) -> float | 
     scale = judge.model.scale * judge.local
     here = w / scale
     information = np.cumsum((here * judge.shape.response[:looks]) ** 2)
+    evidence += MARGIN
     level = judge.main.level(evidence - math.log(SHARE_OF_MAIN) + math.log(judge.overlap))
     bar = (level + judge.shape.price[:looks]) * judge.shape.spread[:looks]
     found = [_growing(judge, here, information, bar, sign) for sign in _signs(harm)]

@@ -21,6 +21,7 @@ LOCAL = 90  # buckets before the deploy that tell how noisy it is now
 LOCAL_PRIOR = 60.0
 MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
+MARGIN = 0.2  # in -ln of a probability: what is learned from a few days may be a little wrong
 BODY = 0.15  # probability at which the two statistics' dependence is read off
 
 
@@ -101,7 +102,7 @@ def combine(main_tail: Tail, spike_tail: Tail, overlap: float, main: Floats, spi
     both = np.maximum(
         main_tail.evidence(main) + np.log(SHARE_OF_MAIN), spike_tail.evidence(spike) + np.log(1 - SHARE_OF_MAIN)
     )
-    return np.asarray(np.maximum(both - np.log(overlap), 0.0), dtype=np.float64)
+    return np.asarray(np.maximum(both - np.log(overlap) - MARGIN, 0.0), dtype=np.float64)
 
 
 def signs(harm: Harm) -> tuple[float, ...]:
@@ -243,7 +244,7 @@ def fit_judge(
     spike = np.max([one.spike.max(axis=1, initial=-9.0) for one in scans], axis=0)
     main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE)
     spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG)
-    overlap = shared(combine(main_tail, spike_tail, 1.0, main, spike), independent, 1.0)
+    overlap = shared(combine(main_tail, spike_tail, 1.0, main, spike) + MARGIN, independent, 1.0)
     judge = Judge(model, shape, main_tail, spike_tail, float(local[-1]), overlap, independent, control)
     return judge, Quiet(past.first + starts, judge.evidence(main, spike), independent)
 

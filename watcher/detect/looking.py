@@ -30,6 +30,7 @@ STALE_LOOKS = 3
 CONTROL_PRESENT = 2 / 3
 WITNESS = 3.0  # 1 % needs about 20 % from the witness
 WORTH_ASKING = 1.5  # -ln of a probability
+SAME = 0.5  # share of a change before the deploy by which it may grow or shrink and still be that change
 BEFORE = 60  # buckets before the deploy in which an onset is looked for
 
 
@@ -215,10 +216,10 @@ class _Look:
         if before is not None:
             z, w, _ = deviations(self.calibrated.judges[-1], self.calibrated.axis, seen.grid)
             now = relative(z, w)[w > 0]
-            change = float(np.median(now)) - before.base if len(now) else 0.0
-            still = before.sign * change >= 0.5 * abs(before.effect)
-            as_large = abs(before.effect) >= 0.5 * abs(change)
-            if still and as_large and (judged.evidence / LN10 < suspect or judged.verdict.sign == before.sign):
+            more = before.sign * (float(np.median(now)) - before.level) if len(now) else 0.0
+            # Neither gone nor joined by as much again: what is seen is what was there.
+            same = abs(more) <= SAME * abs(before.effect)
+            if same and (judged.evidence / LN10 < suspect or judged.verdict.sign == before.sign):
                 return Cause.PRE_EXISTING, f"a change of {before.effect:+.0%} was under way before the deploy"
         if judged.moved and judged.own / LN10 >= suspect and self._alike(judged, seen.grid, start):
             name = judged.judge.control

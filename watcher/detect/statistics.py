@@ -15,7 +15,7 @@ from watcher.model.series import Floats
 
 STRETCHES = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)
 SPIKES = (1, 2, 3)
-PRICE = 1.0  # s.d. that a stretch pays which does not begin at the deploy
+PRICE = 1.2  # s.d. that a stretch pays which does not begin at the deploy
 SHAPE = 0.46  # exponent of the boundary (Wang and Tsiatis 1987): 0.5 is flat
 LEVEL = 3.0  # s.d. about which the boundary is bent
 CLIP = 3.0

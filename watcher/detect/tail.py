@@ -32,10 +32,11 @@ MOST = {Growth.SQUARE: 10.0, Growth.LOG: 1.5}  # one incident must not speak for
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """`-ln P(max > x)` is `-ln EXCEEDING + weight * ln(1 + (g(x) - g(threshold)) / total)` above the threshold."""
+    """`-ln P(max >= x)` is `base + weight * ln(1 + (g(x) - g(threshold)) / total)` from the threshold on."""
 
     growth: Growth
     threshold: float
+    base: float
     low: float
     weight: float
     total: float
@@ -43,15 +44,15 @@ class Tail:
     def evidence(self, x: Floats) -> Floats:
         """-ln of the probability that a quiet window's maximum exceeds `x`; never negative, capped."""
         x = np.asarray(x, dtype=np.float64)
-        body = np.clip((x - self.low) / max(self.threshold - self.low, 1e-9), 0.0, 1.0) * -math.log(EXCEEDING)
+        body = np.clip((x - self.low) / max(self.threshold - self.low, 1e-9), 0.0, 1.0) * self.base
         excess = np.maximum(_grow(self.growth, x) - _grow(self.growth, np.float64(self.threshold)), 0.0)
         return np.minimum(body + self.weight * np.log1p(excess / self.total), CAP)
 
     def level(self, evidence: float) -> float:
         """The deviation that has this evidence; the inverse of `evidence` above the threshold."""
-        excess = self.total * math.expm1(max(evidence + math.log(EXCEEDING), 0.0) / self.weight)
-        base = float(_grow(self.growth, np.float64(self.threshold))) + excess
-        return math.sqrt(2 * base) if self.growth is Growth.SQUARE else math.exp(min(base, 300.0))
+        excess = self.total * math.expm1(max(evidence - self.base, 0.0) / self.weight)
+        grown = float(_grow(self.growth, np.float64(self.threshold))) + excess
+        return math.sqrt(2 * grown) if self.growth is Growth.SQUARE else math.exp(min(grown, 300.0))
 
 
 def _grow(growth: Growth, x: Floats | np.float64) -> Floats:
@@ -63,16 +64,19 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth) -> Tail:
     """The tail of window maxima; `independent` is how many windows' worth of history they hold."""
     prior_weight, prior_mean, least = PRIOR[growth]
     if not len(maxima):
-        return Tail(growth, 2 * least, 0.0, prior_weight, prior_weight * prior_mean)
+        return Tail(growth, 2 * least, -math.log(EXCEEDING), 0.0, prior_weight, prior_weight * prior_mean)
     ranked = np.sort(maxima)
     threshold = max(float(np.quantile(ranked, 1 - EXCEEDING)), least)
     above = ranked[ranked > threshold]
     excess = np.minimum(_grow(growth, above) - _grow(growth, np.float64(threshold)), MOST[growth])
     count = independent * len(above) / len(ranked)
     mean = float(excess.mean()) if len(above) else 0.0
+    # Counts pile up on single values: what reaches the threshold may be more than what exceeds it.
+    reaching = max(float(np.mean(ranked >= threshold)), EXCEEDING)
     return Tail(
         growth,
         threshold,
+        -math.log(reaching),
         min(float(ranked[0]), threshold - 1.0),
         prior_weight + count,
         prior_weight * prior_mean + count * mean,

@@ -1,0 +1,144 @@
+"""Textbook streams, whose law is known, and the best that anybody could do on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import signal as filters
+from scipy import stats
+
+from benchmarks.detection.cases import Case, Maker
+from watcher.model.series import Floats
+from watcher.model.service import Harm, Kind
+
+START = 1_699_920_000.0  # Tuesday, 00:00 UTC
+LOOKS = 60
+DAYS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A law, and the relative harms that make it interesting. `draw(rng, n, change)` gives values, shape (n,)."""
+
+    name: str
+    kind: Kind
+    harm: Harm
+    changes: tuple[float, ...]
+    mean: float
+    spread: float = 0.0
+    rho: float = 0.0
+    trials: int = 0
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], change: float) -> Floats:
+        """Values with the last LOOKS of the last axis changed."""
+        factor = np.ones(shape[-1])
+        factor[-LOOKS:] += change
+        if self.name.startswith("normal") or self.rho:
+            noise = rng.standard_normal(shape)
+            if self.rho:
+                noise = filters.lfilter([np.sqrt(1 - self.rho**2)], [1, -self.rho], noise, axis=-1)
+            return np.asarray(self.mean * factor + self.mean * self.spread * noise)
+        if self.trials:
+            return rng.binomial(self.trials, self.mean * factor, shape).astype(np.float64)
+        rate = self.mean * factor
+        if self.spread:
+            rate = rate * rng.gamma(1 / self.spread, self.spread, shape)
+        return rng.poisson(rate, shape).astype(np.float64)
+
+    def maker(self, change: float) -> Maker:
+        def make(rng: np.random.Generator) -> Case:
+            size = DAYS * 1440 + LOOKS
+            values = self.draw(rng, (size,), change)
+            times: Floats = START + 60.0 * np.arange(1, size + 1, dtype=np.float64)
+            totals = np.full(size, float(self.trials)) if self.trials else None
+            first = size - LOOKS
+            return Case(
+                self.name, self.kind, self.harm, times, values, first, LOOKS, 60.0, totals, change=change, label="step"
+            )
+
+        return make
+
+    def increments(self, values: Floats, change: float) -> Floats:
+        """Log-likelihood ratio of harm from the first look on against none, look by look, shape as `values`."""
+        if self.name.startswith("normal") or self.rho:
+            sd, shift = self.mean * self.spread, self.mean * change
+            news = np.full(values.shape[-1], shift)
+            off = values - self.mean
+            if self.rho:
+                off = off.copy()
+                off[..., 1:] -= self.rho * (values[..., :-1] - self.mean)
+                news[1:] *= 1 - self.rho
+                scale = np.full(values.shape[-1], sd * np.sqrt(1 - self.rho**2))
+                scale[0] = sd
+            else:
+                scale = np.full(values.shape[-1], sd)
+            return np.asarray((news * off - news**2 / 2) / scale**2)
+        if self.trials:
+            one, two = self.mean, self.mean * (1 + change)
+            return np.asarray(values * np.log(two / one) + (self.trials - values) * np.log((1 - two) / (1 - one)))
+        one, two = self.mean, self.mean * (1 + change)
+        if not self.spread:
+            return np.asarray(values * np.log(two / one) - (two - one))
+        size = 1 / self.spread
+        return np.asarray(
+            stats.nbinom.logpmf(values, size, size / (size + two))
+            - stats.nbinom.logpmf(values, size, size / (size + one))
+        )
+
+    def best(self, change: float, rng: np.random.Generator, draws: int = 20_000) -> tuple[float, float, float]:
+        """Share found, mean delay (cut at the window) and the fixed-d bound, at 1 % over the window.
+
+        The best sequential test knows the law, the change and that it begins with the deploy.
+        """
+        quiet = np.cumsum(self.increments(self.draw(rng, (draws, LOOKS + 1), 0.0)[:, 1:], change), axis=1)
+        moved = np.cumsum(self.increments(self._after(rng, draws, change), change), axis=1)
+        bar = float(np.quantile(quiet.max(axis=1), 0.99))
+        alarmed = np.maximum.accumulate(moved, axis=1) > bar
+        delay = np.where(alarmed.any(axis=1), alarmed.argmax(axis=1) + 1, LOOKS)
+        fixed = float(np.mean(moved[:, -1] > np.quantile(quiet[:, -1], 0.99)))
+        return float(alarmed[:, -1].mean()), float(delay.mean()), fixed
+
+    def _after(self, rng: np.random.Generator, draws: int, change: float) -> Floats:
+        return self.draw(rng, (draws, LOOKS + 1), change)[:, 1:]
+
+
+STREAMS = (
+    Stream("normal", Kind.GAUGE, Harm.DOWN, (-0.03, -0.04, -0.05, -0.07, -0.1), 100.0, 0.1),
+    Stream("ar(0.5)", Kind.GAUGE, Harm.DOWN, (-0.05, -0.07, -0.09, -0.12), 100.0, 0.1, 0.5),
+    Stream("ar(0.8)", Kind.GAUGE, Harm.DOWN, (-0.08, -0.12, -0.16, -0.2), 100.0, 0.1, 0.8),
+    Stream("poisson(20)", Kind.COUNT, Harm.DOWN, (-0.08, -0.1, -0.13, -0.2), 20.0),
+    Stream("poisson(1)", Kind.COUNT, Harm.UP, (0.4, 0.5, 0.7, 1.0), 1.0),
+    Stream("negative binomial", Kind.COUNT, Harm.DOWN, (-0.1, -0.13, -0.18, -0.25), 50.0, 0.06),
+    Stream("binomial", Kind.RATIO, Harm.UP, (0.4, 0.6, 0.8, 1.2), 0.02, trials=50),
+)
+TICKETS = (
+    Stream("tickets 0.2 a minute", Kind.COUNT, Harm.UP, (1.0, 2.0, 4.0), 0.2),
+    Stream("tickets 0.05 a minute", Kind.COUNT, Harm.UP, (2.0, 4.0, 9.0), 0.05),
+)
+
+
+def call_centre(change: float) -> Maker:
+    """About 200 contacts in five minutes in open hours (weekdays 8 to 20), scatter twice Poisson's, levels by day."""
+
+    def make(rng: np.random.Generator) -> Case:
+        step, looks, days = 300.0, 48, 21
+        size = days * 288
+        start = START - 86400 * 1
+        times: Floats = start + step * np.arange(1, size + 1, dtype=np.float64)
+        hour = (times - step / 2) % 86400 / 3600
+        weekday = ((times - step / 2) // 86400 + 3) % 7
+        open_hours = (hour > 8) & (hour < 20) & (weekday < 5)
+        curve = 200 * (0.7 + 0.5 * np.exp(-((hour - 10.5) ** 2) / 4) + 0.3 * np.exp(-((hour - 15) ** 2) / 6))
+        level = np.exp(0.08 * rng.standard_normal(days + 1))[((times - start) // 86400).astype(np.int64)]
+        slow = filters.lfilter([0.02], [1, -0.97], rng.standard_normal(size))
+        rate = np.where(open_hours, curve * level * np.exp(slow), 0.0)
+        first = int(rng.choice(np.flatnonzero(open_hours & (np.arange(size) > 14 * 288) & (hour < 17))))
+        factor = np.ones(size)
+        factor[first:] += change
+        size_of = np.where(rate > 0, rate * factor, 1.0)
+        values = np.where(rate > 0, rng.poisson(rng.gamma(size_of, 1.0)), 0).astype(np.float64)
+        looks = min(looks, size - first)
+        return Case("call centre", Kind.COUNT, Harm.UP, times, values, first, looks, step, change=change, label="step")
+
+    return make
