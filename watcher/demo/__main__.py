@@ -29,7 +29,8 @@ _START = 30.0  # seconds for the daemon to be ready
 
 def main() -> int:
     """Exit status: 0 if everything went as it should, 1 if not, 130 on Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell's background jobs begin with it ignored
+        signal.signal(number, signal.default_int_handler)
     screen = Screen()
     try:
         with ExitStack() as stack:
@@ -53,7 +54,7 @@ def _play(screen: Screen, stack: ExitStack) -> int:
 def _open(screen: Screen, stack: ExitStack, folder: Path, log: Path) -> int:
     if not CONFIG.exists():
         raise DemoError(f"{CONFIG} is missing: the demo runs from a checkout of the repository")
-    screen.title("deploy-watch: a shop, a good deploy, a bad deploy")
+    screen.title("deploy-watch: a shop in fast motion, a good deploy, a bad deploy")
     seed = int(os.environ.get("SEED") or secrets.randbelow(2**31))
     shop = stack.enter_context(
         Child.start("shop", _python("watcher.demo.shop", "--seed", str(seed)), folder / "shop.log")
@@ -81,7 +82,11 @@ def _open(screen: Screen, stack: ExitStack, folder: Path, log: Path) -> int:
     _wait_ready(watcher, watcher_url)
     screen.say("watcher", f"ready; its page: {watcher_url}/", "title")
 
-    good = Story(screen, pipeline, watcher, shop_url, watcher_url).tell()
+    try:
+        good = Story(screen, pipeline, watcher, shop_url, watcher_url).tell()
+    except CallError:
+        watcher.check()  # a daemon that died says more than a refused connection
+        raise
     _ending(screen, good, watcher_url, log)
     return 0 if good else 1
 
