@@ -33,7 +33,7 @@ SECRET_CONNECTION = {
     "username": "watcher",
     "password": "s3cret-password",
     "headers": {"x-api-key": "s3cret-header"},
-    "timeout": 0.3,
+    "timeout": 5,
     "max_bytes": 1024 * 1024,
 }
 
@@ -179,6 +179,8 @@ def assert_sound(series: Series, window: Window, now: float) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_told_as_what_it_is(asked: Asked, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    if fault in {"timeout", "drip"}:
+        asked.source = asked.make(timeout=0.3)
     asked.server.answer = lambda _request: FAULTS[fault]
     found = outcome(asked)
     if isinstance(found, ExternalError):

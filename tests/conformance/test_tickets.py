@@ -31,7 +31,7 @@ from watcher.tickets.counting import CountedTickets
 
 NOW = 1_700_000_100.0  # on the five minutes
 WINDOW = Window(NOW - 3600, NOW, 300)
-SECRET_CONNECTION = {"headers": {"x-api-key": "s3cret-header"}, "timeout": 0.3, "max_bytes": 1024 * 1024}
+SECRET_CONNECTION = {"headers": {"x-api-key": "s3cret-header"}, "timeout": 5, "max_bytes": 1024 * 1024}
 BASIC = {"username": "watcher", "password": "s3cret-password"}
 
 
@@ -158,6 +158,8 @@ def assert_sound(tickets: Tickets, window: Window, now: float) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_told_as_what_it_is(asked: Asked, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    if fault in {"timeout", "drip"}:
+        asked.system = asked.make(timeout=0.3)
     asked.server.answer = lambda _request: FAULTS[fault]
     found = outcome(asked)
     if isinstance(found, ExternalError):
@@ -170,7 +172,7 @@ def test_every_fault_is_told_as_what_it_is(asked: Asked, fault: str, caplog: pyt
         assert not found.items
 
 
-@pytest.mark.parametrize("fault", ["status_500", "timeout", "empty", "rate_limited"])
+@pytest.mark.parametrize("fault", ["status_500", "reset", "empty", "rate_limited"])
 def test_a_fault_is_never_a_count_of_zero(asked: Asked, fault: str) -> None:
     asked.server.answer = lambda _request: FAULTS[fault]
     counted = CountedTickets(asked.system, DictMemory())

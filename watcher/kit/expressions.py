@@ -72,6 +72,13 @@ def _float(value: float | str, place: str) -> float:
         raise malformed(f"{place}: expected a number, found a text that is none") from None
 
 
+def identifier(value: Any, place: str) -> str:
+    """A text or a whole number that names something; `ExternalError` (malformed) for anything else."""
+    if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+        return str(value)
+    raise malformed(f"{place}: expected an id, found {kind(value)}")
+
+
 def kind(value: Any) -> str:
     """What a JSON value is, in words."""
     if value is None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import WebUrl, placeholders
-from watcher.kit.expressions import Expression, TimeUnit, find, kind, malformed, moment
+from watcher.kit.expressions import Expression, TimeUnit, find, identifier, kind, malformed, moment
 from watcher.kit.http import Connection
 from watcher.kit.units import Duration
 from watcher.model.series import Window
@@ -101,11 +101,8 @@ class HttpJson:
     def _ticket(self, item: Any, place: int) -> Ticket:
         options = self._options
         where = f"items[{place}]"
-        found = find(options.id, item)
-        if not isinstance(found, str | int) or isinstance(found, bool) or found == "":
-            raise malformed(f"{where}.{options.id}: expected an id, found {kind(found)}")
         return Ticket(
-            id=str(found),
+            id=identifier(find(options.id, item), f"{where}.{options.id}"),
             created_at=moment(find(options.created_at, item), options.time_unit, f"{where}.{options.created_at}"),
             subject=_text(options.subject, item),
             text=_text(options.text, item),

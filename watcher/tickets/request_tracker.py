@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import BaseUrl, quoted_answer
-from watcher.kit.expressions import malformed, moment
+from watcher.kit.expressions import identifier, malformed, moment
 from watcher.kit.http import Connection, HttpStatusError
 from watcher.kit.units import Duration
 from watcher.model.series import Window
@@ -101,9 +101,9 @@ class RequestTracker:
         raise ExternalError(f"more than {_MOST_PAGES * _PAGE} tickets match", fault=Fault.TOO_LARGE, permanent=True)
 
     def _ticket(self, item: Any, place: int) -> Ticket:
-        if not isinstance(item, dict) or not isinstance(item.get("id"), str | int):
-            raise malformed(f"items[{place}]: expected a ticket with an id")
-        number = str(item["id"])
+        if not isinstance(item, dict):
+            raise malformed(f"items[{place}]: expected a ticket")
+        number = identifier(item.get("id"), f"items[{place}].id")
         return Ticket(
             id=number,
             created_at=moment(item.get("Created"), "iso", f"items[{place}].Created"),

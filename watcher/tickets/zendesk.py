@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import BaseUrl
-from watcher.kit.expressions import malformed, moment
+from watcher.kit.expressions import identifier, malformed, moment
 from watcher.kit.http import Connection
 from watcher.kit.units import Duration
 from watcher.model.series import Window
@@ -178,9 +178,9 @@ class Zendesk:
 
     def _keep(self, export: _Export, raw: Any, place: int, now: float) -> None:
         where = f"tickets[{place}]"
-        if not isinstance(raw, dict) or not isinstance(raw.get("id"), int | str) or isinstance(raw["id"], bool):
-            raise malformed(f"{where}: expected a ticket with an id")
-        name = str(raw["id"])
+        if not isinstance(raw, dict):
+            raise malformed(f"{where}: expected a ticket")
+        name = identifier(raw.get("id"), f"{where}.id")
         created = moment(raw.get("created_at"), "iso", f"{where}.created_at")
         if created <= export.since or raw.get("status") == "deleted":
             export.items.pop(name, None)

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from watcher.errors import ExternalError, Fault
-from watcher.kit.expressions import Expression, TimeUnit, find, moment, number
+from watcher.kit.expressions import Expression, TimeUnit, find, identifier, moment, number
 
 
 class Asked(BaseModel):
@@ -77,3 +77,11 @@ def test_what_is_no_moment_is_malformed(value: Any, unit: TimeUnit) -> None:
     with pytest.raises(ExternalError) as error:
         moment(value, unit, "points[0].time")
     assert error.value.fault is Fault.MALFORMED
+
+
+def test_an_id_is_a_text_or_a_whole_number() -> None:
+    assert (identifier(7, "x"), identifier("a-7", "x")) == ("7", "a-7")
+    wrong: list[Any] = [None, "", True, 1.5, [], {}]
+    for value in wrong:
+        with pytest.raises(ExternalError, match=r"tickets\[0\].id: expected an id"):
+            identifier(value, "tickets[0].id")
