@@ -1,0 +1,54 @@
+"""Whether the data, and the traffic, of a look can vouch for anything: asked before and beside their content."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from watcher.detect.clean import gap_cause, is_frozen, last_run
+from watcher.detect.judging import Seen, deviations
+from watcher.detect.opinion import Opinion, Subject
+from watcher.model.finding import Cause
+from watcher.model.service import Harm
+
+STALE_STEPS = 5
+STALE_LOOKS = 3
+
+
+def untrusted(subject: Subject, seen: Seen) -> tuple[Cause, str] | None:
+    """Why what the source says now must not be judged at all: neither as harm nor as health."""
+    if subject.series is not None and subject.series.partial:
+        return Cause.GAPS, "the source said that its answer is incomplete"
+    if seen.present and _frozen(subject, seen):
+        return Cause.FROZEN_DATA, "the source repeats one value"
+    return None
+
+
+def unfit(subject: Subject, seen: Seen, opinion: Opinion | None, spacing: float) -> tuple[Cause, str] | None:
+    """Why a look without harm cannot vouch for the deploy; `spacing` is the time since the look before, seconds."""
+    patience = max(STALE_STEPS * subject.signal.step, STALE_LOOKS * spacing)
+    newest = seen.newest if seen.newest is not None else subject.calibration.plan.started_at
+    if subject.cutoff - newest > patience:
+        return (Cause.STALE_DATA if seen.present or subject.series is not None else Cause.NO_DATA), ""
+    gaps = gap_cause(seen.due, seen.present, seen.bad)
+    if gaps is not None:
+        return gaps, f"{seen.due - seen.present} of {seen.due} buckets are missing"
+    # Nothing happened in any bucket: whatever the window could show, it did not.
+    if opinion is not None and not np.any(opinion.verdict.w > 0):
+        return Cause.TOO_LITTLE_TRAFFIC, "nothing to judge so far"
+    least = subject.calibrated.detectable
+    weak = least is None or (subject.signal.harm is Harm.DOWN and least >= 1 and opinion is not None)
+    return (Cause.TOO_LITTLE_TRAFFIC, "") if weak else None
+
+
+def _frozen(subject: Subject, seen: Seen) -> bool:
+    values, calibrated = seen.grid.values, subject.calibrated
+    run = last_run(values)
+    known = values[~np.isnan(values)]
+    if run == len(known) and calibrated.tail_value == known[-1]:
+        run += calibrated.tail_run
+    judge = calibrated.judges[-1]
+    if known[-1] == 0 and judge.model.noise.counts:
+        return False
+    start = max(len(values) - run, 0)
+    ordinary = deviations(judge, calibrated.axis, seen.grid.cut(seen.grid.first + start, seen.grid.first + start + 1))
+    return is_frozen(run, calibrated.usual_run, float(ordinary[0][0]))
