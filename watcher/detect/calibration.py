@@ -13,7 +13,7 @@ from watcher.detect.before import Before, find_before
 from watcher.detect.clean import clean, longest_run
 from watcher.detect.combine import costs
 from watcher.detect.detectable import detectable
-from watcher.detect.fitting import Judge, Model, Past, Quiet, fit_judge, fit_model, upper_fence
+from watcher.detect.fitting import MOST_POINTS, Judge, Model, Past, Quiet, fit_judge, fit_model, upper_fence
 from watcher.detect.forecast import REACH
 from watcher.detect.noise import Noise, Scale, standardise
 from watcher.detect.path import Path, follow
@@ -211,7 +211,7 @@ def _witness(draft: _Draft, model: Model) -> Judge | None:
     if float(np.ptp(model.profile.curves)) == 0:
         return None
     level, past = fit_model(draft.axis, draft.grid, draft.signal.kind, None, days=False)
-    return fit_judge(level, past, draft.signal.harm, draft.looks, 0.0, None)[0]
+    return fit_judge(level, past, draft.signal.harm, draft.looks, 0.0, None, MOST_POINTS // 3)[0]
 
 
 def _tail_run(values: Floats) -> int:

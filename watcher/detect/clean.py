@@ -69,10 +69,6 @@ def gap_cause(due: int, seen: int, bad: int) -> Cause | None:
     return Cause.BAD_VALUES if bad > (due - seen) / 2 else Cause.GAPS
 
 
-def is_frozen(run: int, usual_run: int, deviation: float) -> bool:
-    """Whether a source repeats itself (`run` times) as it never did before.
-
-    A stuck value that is out of the ordinary (`deviation` in s.d.) is not called frozen: a latency at its histogram's
-    upper bound is what harm looks like.
-    """
-    return run >= max(6, 3 * usual_run + 3) and abs(deviation) < 3
+def is_stuck(run: int, usual_run: int) -> bool:
+    """Whether a value was repeated (`run` times) as none ever was before."""
+    return run >= max(6, 3 * usual_run + 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from watcher.detect.clean import gap_cause, is_frozen, last_run
+from watcher.detect.clean import gap_cause, is_stuck, last_run
 from watcher.detect.judging import Seen, deviations
 from watcher.detect.opinion import Opinion, Subject
 from watcher.model.finding import Cause
@@ -12,6 +12,7 @@ from watcher.model.service import Harm
 
 STALE_STEPS = 5
 STALE_LOOKS = 3
+ORDINARY = 3.0  # s.d.
 
 
 def untrusted(subject: Subject, seen: Seen) -> tuple[Cause, str] | None:
@@ -47,8 +48,10 @@ def _frozen(subject: Subject, seen: Seen) -> bool:
     if run == len(known) and calibrated.tail_value == known[-1]:
         run += calibrated.tail_run
     judge = calibrated.judges[-1]
-    if known[-1] == 0 and judge.model.noise.counts:
+    # Nothing at all is what harm looks like, and most looks show no long run.
+    if not is_stuck(run, calibrated.usual_run) or (known[-1] == 0 and judge.model.noise.counts):
         return False
     start = max(len(values) - run, 0)
     ordinary = deviations(judge, calibrated.axis, seen.grid.cut(seen.grid.first + start, seen.grid.first + start + 1))
-    return is_frozen(run, calibrated.usual_run, float(ordinary[0][0]))
+    # A stuck value that is out of the ordinary is no frozen source: a latency at its histogram's upper bound is harm.
+    return abs(float(ordinary[0][0])) < ORDINARY

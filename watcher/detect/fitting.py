@@ -202,12 +202,12 @@ def local_noise(past: Past, starts: Ints) -> Floats:
     return np.asarray(np.clip(np.sqrt(ratio), 0.7, 3.0), dtype=np.float64)
 
 
-def quiet_starts(past: Past, looks: int, wanted: float) -> Ints:
+def quiet_starts(past: Past, looks: int, wanted: float, most: int) -> Ints:
     """Positions of windows of `looks` buckets within the history that hold about as much information as the watch's."""
     last = len(past.w) - looks
     if last < 0:
         return np.empty(0, dtype=np.int64)
-    stride = max(looks // 6, 1, -(-(last + 1) * looks // MOST_POINTS))
+    stride = max(looks // 6, 1, -(-(last + 1) * looks // most))
     starts = np.arange(last, -1, -stride)[::-1]
     sums = np.concatenate([[0.0], np.cumsum(past.w * past.w)])
     information = sums[starts + looks] - sums[starts]
@@ -221,10 +221,10 @@ def quiet_starts(past: Past, looks: int, wanted: float) -> Ints:
 
 
 def fit_judge(
-    model: Model, past: Past, harm: Harm, looks: int, wanted: float, control: str | None
+    model: Model, past: Past, harm: Harm, looks: int, wanted: float, control: str | None, most: int = MOST_POINTS
 ) -> tuple[Judge, Quiet]:
     """Calibrates the scan on quiet windows of the history, with the code that judges the deploy."""
-    starts = quiet_starts(past, looks, wanted)
+    starts = quiet_starts(past, looks, wanted, most)
     response = model.forecast.response(looks)
     local = local_noise(past, np.concatenate([starts, [len(past.w)]]))
     places = starts[:, None] + np.arange(looks)

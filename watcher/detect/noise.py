@@ -16,7 +16,7 @@ from watcher.detect.window import Grid
 from watcher.model.series import Floats
 from watcher.model.service import Kind
 
-ACTIVE = 0.05  # share of a busy bucket's information
+ACTIVE = 0.1  # share of the mean bucket's information
 
 
 class Scale(StrEnum):
@@ -140,7 +140,8 @@ def _line(level: Floats, slope: Floats, sizes: Floats) -> tuple[float, float]:
 def active(weights: Floats) -> NDArray[np.bool_]:
     """Buckets in which about as much happens as usual: a closed shop must not teach how an open one behaves."""
     known = weights > 0
-    return known & (weights > ACTIVE * float(np.quantile(weights[known], 0.9))) if known.any() else known
+    count = int(np.count_nonzero(known))
+    return weights > ACTIVE * float(weights.sum()) / count if count else known
 
 
 def standardise(noise: Noise, profile: Floats, values: Floats, totals: Floats | None) -> tuple[Floats, Floats, Floats]:
