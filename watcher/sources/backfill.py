@@ -45,7 +45,7 @@ class _Sums:
 
     def route(self, sample: Sample) -> _Series | None:
         """The series that `sample` belongs to, if the stream wants it."""
-        if sample.name != self.stream.wanted.name or not self.stream.wanted.matches(sample.labels):
+        if sample.name != self.stream.wanted.name or not self.stream.takes(sample.labels):
             return None
         return self.series.setdefault(
             repr(sorted(sample.labels.items())),

@@ -30,6 +30,7 @@ from watcher.sources.streams import Stream, What, aggregated, series, streams
 _SCRAPED = "scraped"  # {"at": newest scrape, "streams": {name: state}}
 _IMPORTED = "imported"  # {stream name: time of the newest sample}
 _GAP = 2.5  # scrapes
+_BATCH = 20_000  # points of an import written at once
 
 
 class OpenMetricsOptions(Connection):
@@ -107,7 +108,8 @@ class OpenMetrics:
         kept = backfill.read(lines)
         until = dict(self._memory.get(_IMPORTED) or {})
         for stream, points, newest in backfill.results():
-            self._memory.append({stream.name: points})
+            for first in range(0, len(points), _BATCH):
+                self._memory.append({stream.name: points[first : first + _BATCH]})
             until[stream.name] = max(newest, until.get(stream.name, newest))
         self._memory.put(_IMPORTED, until)
         return kept

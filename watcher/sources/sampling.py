@@ -37,7 +37,7 @@ def sampled(
         if not stream.is_there(scrape, samples):
             states |= {} if state is None else {stream.name: state}
             continue
-        samples = [sample for sample in samples if stream.wanted.matches(sample.labels)]
+        samples = [sample for sample in samples if stream.takes(sample.labels)]
         if stream.what is What.GAUGE:
             taken = _level(stream, state, now, [sample.value for sample in samples])
         else:

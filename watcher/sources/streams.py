@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -47,8 +48,12 @@ class Stream:
         return f"{self.wanted.name.removesuffix('_total').removesuffix('_bucket')}_created"
 
     def key(self, labels: Mapping[str, str]) -> str:
-        """The key of the points that a series with `labels` adds to."""
-        return repr(float(labels.get("le", "nan"))) if self.what is What.HISTOGRAM else ""
+        """The key of the points that a series with `labels` adds to; of a histogram its bound, however written."""
+        return repr(bound(labels)) if self.what is What.HISTOGRAM else ""
+
+    def takes(self, labels: Mapping[str, str]) -> bool:
+        """Whether a series of the metric with `labels` is part of the measure."""
+        return self.wanted.matches(labels) and (self.what is not What.HISTOGRAM or not math.isnan(bound(labels)))
 
     def is_there(self, scrape: Exposition, samples: Sequence[Sample]) -> bool:
         """Whether the target told of this measure, `samples` being those it has of the metric, in any series."""
@@ -56,6 +61,14 @@ class Stream:
             return self.absent_is_zero or scrape.exposes(self.wanted.name)
         where = self.wanted.everywhere()
         return self.absent_is_zero or any(where.matches(sample.labels) for sample in samples)
+
+
+def bound(labels: Mapping[str, str]) -> float:
+    """The upper bound of a histogram's bucket; NaN if the labels do not say one."""
+    try:
+        return float(labels.get("le", "nan"))
+    except ValueError:
+        return math.nan
 
 
 def streams(query: Selection, step: float) -> tuple[Stream, ...]:
@@ -108,14 +121,12 @@ def _columns(points: Sequence[Point]) -> tuple[Floats, Floats]:
 
 
 def _quantiles(points: Sequence[Point], quantile: float) -> tuple[Floats, Floats]:
-    bounds = sorted({float(point.key) for point in points if point.key != "nan"})
-    if not bounds:
-        return np.empty(0), np.empty(0)
-    column = {repr(bound): place for place, bound in enumerate(bounds)}
-    times = sorted({point.at for point in points})
-    row = {at: place for place, at in enumerate(times)}
+    keys = [point.key for point in points]
+    bounds = sorted(float(key) for key in set(keys))
+    column = {repr(upper): place for place, upper in enumerate(bounds)}
+    columns = np.array([column[key] for key in keys], dtype=np.int64)
+    at, values = _columns(points)
+    times, rows = np.unique(at, return_inverse=True)
     counts = np.zeros((len(times), len(bounds)))
-    for point in points:
-        if point.key in column:
-            counts[row[point.at], column[point.key]] = point.value
-    return np.array(times), quantiles(np.array(bounds), counts, quantile)
+    counts[rows, columns] = values
+    return times, quantiles(np.array(bounds), counts, quantile)

@@ -274,6 +274,21 @@ def test_a_histogram_without_events_says_nothing_of_latency(shop: Shop) -> None:
     assert np.isnan(shop.fetch(signal).values).all()
 
 
+def test_buckets_without_a_usable_bound_are_left_out(shop: Shop) -> None:
+    signal = a_signal(Kind.LATENCY, histogram="seconds", quantile=0.5)
+    grow = steady(
+        shop,
+        **{
+            'seconds_bucket{le="1.0"}': 4,
+            'seconds_bucket{le="+Inf"}': 4,
+            'seconds_bucket{le="many"}': 9,
+            "seconds_bucket": 9,
+        },
+    )
+    shop.run(3, grow, signal)
+    assert shop.fetch(signal).values.tolist() == [0.5, 0.5]
+
+
 def test_all_signals_come_from_one_scrape_and_one_write(shop: Shop) -> None:
     shop.lines = {"orders_total": 1, "sessions_total": 2, "depth": 3}
     signals = [
