@@ -37,6 +37,7 @@ class Calibrated:
         first: the first bucket that ends after the deploy began; `looks` buckets are judged.
         judges: with the control first, if there is one; the last one rests on the own history alone. Empty: `cause`
             says why the signal cannot be judged.
+        before: the buckets before the deploy, by each judge.
         witness: knows the level alone; what follows from the day-curve must show a little there too.
         cost: what the signal pays for not being alone, in -ln of a probability.
         usual_run: longest stretch of one repeated value in the history; `tail_run` the last one's, of `tail_value`.
@@ -51,7 +52,7 @@ class Calibrated:
     judges: tuple[Judge, ...]
     witness: Judge | None
     path: Path
-    before: Before | None
+    before: tuple[Before, ...]
     cause: Cause | None
     cost: float
     detectable: float | None
@@ -151,7 +152,7 @@ def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> t
 def _unusable(draft: _Draft, cause: Cause, note: str) -> Calibrated:
     nothing = Path(np.zeros(1), np.ones(1), np.ones(1))
     return Calibrated(
-        draft.signal.name, draft.axis, draft.first, draft.looks, (), None, nothing, None, cause, 0.0, None,
+        draft.signal.name, draft.axis, draft.first, draft.looks, (), None, nothing, (), cause, 0.0, None,
         0, 0, None, None, 1.0, note,
     )  # fmt: skip
 
@@ -175,7 +176,7 @@ def _calibrate(
     w = expected_w(model.noise, model.profile.at(draft.axis, draft.first + np.arange(looks)), typical_total)
     wanted_information = float(np.sum((w / model.scale) ** 2))
     own, quiet = fit_judge(model, past, harm, looks, wanted_information, None)
-    judges = [own]
+    judges, before = [own], [find_before(own, past, harm, looks)]
     kin = _closest(draft, past, controls, history)
     if kin is not None:
         name, control_past = kin
@@ -183,6 +184,7 @@ def _calibrate(
         scale = model.scale / controlled_model.scale
         judge, quiet = fit_judge(controlled_model, controlled_past, harm, looks, wanted_information * scale**2, name)
         judges.insert(0, judge)
+        before.insert(0, find_before(judge, controlled_past, harm, looks))
     known_places = np.flatnonzero(known)
     high = float(upper_fence(model.noise, np.array([1.0]), REACH)[0]) if not model.noise.counts else 1e6
     calibrated = Calibrated(
@@ -193,7 +195,7 @@ def _calibrate(
         judges=tuple(judges),
         witness=_witness(draft, model),
         path=follow(model.forecast, model.past_z, model.past_w, high, looks),
-        before=find_before(judges[0], past if kin is None else controlled_past, harm, looks),
+        before=tuple(before),
         cause=None,
         cost=0.0,
         detectable=None,

@@ -59,16 +59,24 @@ class Verdict:
         evidence: -ln probability by each look, non-decreasing, shape (n,).
         sign: direction of the strongest deviation.
         eps, w: innovations and sensitivities, local s.d., shape (n,).
+        high: upper fences of the innovations, shape (n,).
     """
 
     evidence: Floats
     sign: float
     eps: Floats
     w: Floats
+    high: Floats
 
     @property
     def final(self) -> float:
         return float(self.evidence[-1]) if len(self.evidence) else 0.0
+
+    @property
+    def until_surest(self) -> tuple[Floats, Floats, Floats]:
+        """`eps`, `w` and `high` up to the look at which the evidence was at its largest."""
+        size = int(np.argmax(self.evidence)) + 1 if len(self.evidence) else 0
+        return self.eps[:size], self.w[:size], self.high[:size]
 
 
 def deviations(judge: Judge, axis: Axis, grid: Grid) -> tuple[Floats, Floats, Floats]:
@@ -95,17 +103,19 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     here = np.where(known, w / (model.scale * judge.local), 0.0)
     high = upper_fence(model.noise, sd, CLIP) / model.scale
     scans = [scan(eps[None], here[None], high[None], judge.shape, sign) for sign in signs(harm)]
-    return _verdict(judge, scans, signs(harm), eps, here)
+    return _verdict(judge, scans, signs(harm), (eps, here, high))
 
 
-def _verdict(judge: Judge, scans: list[Scan], directions: tuple[float, ...], eps: Floats, w: Floats) -> Verdict:
+def _verdict(
+    judge: Judge, scans: list[Scan], directions: tuple[float, ...], seen: tuple[Floats, Floats, Floats]
+) -> Verdict:
     main = np.maximum.accumulate(np.max([each.main[0] for each in scans], axis=0))
     spike = np.maximum.accumulate(np.max([each.spike[0] for each in scans], axis=0))
     evidence = judge.evidence(main, spike)
     if not len(evidence):
-        return Verdict(evidence, directions[0], eps, w)
+        return Verdict(evidence, directions[0], *seen)
     lasting = float(judge.main.evidence(main[-1:])[0] + np.log(SHARE_OF_MAIN))
     short = float(judge.spike.evidence(spike[-1:])[0] + np.log(1 - SHARE_OF_MAIN))
     tables = [each.spike[0] if short > lasting else each.main[0] for each in scans]
     which = int(np.argmax([float(table.max()) for table in tables]))
-    return Verdict(evidence, directions[which], eps, w)
+    return Verdict(evidence, directions[which], *seen)

@@ -12,10 +12,10 @@ from watcher.detect.calibration import Calibration, end_of
 from watcher.detect.expectation import Effect, Expected, effect_of, expect
 from watcher.detect.fitness import unfit, untrusted
 from watcher.detect.fitting import Judge
-from watcher.detect.forecast import relative
-from watcher.detect.judging import Seen, deviations
+from watcher.detect.judging import Seen
 from watcher.detect.noise import Scale
-from watcher.detect.onset import Onset, locate
+from watcher.detect.older import older, onset_of
+from watcher.detect.onset import Onset
 from watcher.detect.opinion import LN10, Opinion, Subject, alike, form
 from watcher.detect.window import Grid
 from watcher.model.finding import Cause, Finding, Findings, State
@@ -24,8 +24,6 @@ from watcher.model.service import Role
 
 SUSPECT_TIMES = 5.0
 CAP = 12.0
-SAME = 0.5  # share of a change before the deploy by which it may grow or shrink and still be that change
-BEFORE = 60  # buckets before the deploy in which an onset is looked for
 
 
 def look(calibration: Calibration, recent: Mapping[str, Series], at: float, previous: Findings | None) -> Findings:
@@ -89,11 +87,12 @@ class _Look:
     def _judged(self, base: Finding, seen: Seen, judged: Opinion) -> Finding:
         """Evidence to state: thresholds, then vetoes, then size and onset."""
         cost = self.subject.calibrated.cost / LN10
-        score = min(judged.evidence / LN10, CAP)
         suspect = self.threshold - math.log10(SUSPECT_TIMES)
+        arrived = older(self.subject, judged, seen, suspect + cost)
+        score = min(judged.evidence / LN10, CAP)
         expected = expect(self.subject.calibrated, judged.judge, seen.grid, judged.shared)
         harmed = score - cost >= suspect
-        onset = self._onset(judged, seen.grid) if harmed else None
+        onset = onset_of(self.subject, judged) if harmed else None
         spike = _spike(judged.verdict.sign, expected, seen.grid, judged.judge) if harmed else None
         start, stop = _part(seen.grid, onset, spike)
         effect = effect_of(judged.judge, expected, seen.grid, start, stop)
@@ -102,11 +101,14 @@ class _Look:
             finding = self._with_onset(finding, onset, len(seen.grid))
         kind = Cause.LEVEL_SHIFT if spike is None else Cause.SPIKE
         veto = self._veto(judged, seen, suspect + cost, start)
+        if arrived is not None and arrived[0] - cost < self.threshold:
+            veto = Cause.PRE_EXISTING, arrived[1]
         if veto is not None:
             return replace(finding, state=State.SUSPECT, cause=veto[0], note=veto[1])
         if harmed and not self._large(effect, judged.verdict.sign):
             note = f"certain, and below the {self.subject.signal.min_effect:.0%} that counts"
             return replace(finding, state=State.QUIET, cause=Cause.NO_HARM, note=note)
+        score = score if arrived is None else min(score, arrived[0])
         total = max(finding.score, score)
         if not harmed:
             return replace(finding, state=State.QUIET, cause=Cause.NO_HARM, score=total)
@@ -123,36 +125,10 @@ class _Look:
         return size - (size - near) / 1.96 >= least
 
     def _veto(self, judged: Opinion, seen: Seen, suspect: float, start: int) -> tuple[Cause, str] | None:
-        before = self.subject.calibrated.before
-        if before is not None:
-            z, w, _ = deviations(self.subject.calibrated.judges[-1], self.subject.calibrated.axis, seen.grid)
-            now = relative(z, w)[w > 0]
-            more = before.sign * (float(np.median(now)) - before.level) if len(now) else 0.0
-            # Neither gone nor joined by as much again: what is seen is what was there.
-            same = abs(more) <= SAME * abs(before.effect)
-            if same and (judged.evidence / LN10 < suspect or judged.verdict.sign == before.sign):
-                return Cause.PRE_EXISTING, f"a change of {before.effect:+.0%} was under way before the deploy"
         if judged.moved and judged.own / LN10 >= suspect and alike(self.subject, judged, seen.grid, start):
             name = judged.judge.control
             return Cause.SHARED_WITH_CONTROL, f"{name} moved as well: a common cause, or the deploy touches it too"
         return None
-
-    def _onset(self, judged: Opinion, grid: Grid) -> Onset | None:
-        """In buckets since the deploy (negative: before it)."""
-        model = judged.judge.model
-        own = self.subject.calibrated.judges[-1].model
-        past_z, past_w = own.past_z[-BEFORE:], own.past_w[-BEFORE:]
-        z, w, _ = deviations(self.subject.calibrated.judges[-1], self.subject.calibrated.axis, grid)
-        level = self.subject.calibrated.path.part(len(grid)).level
-        after = z - w * (level if judged.shared is None else level + judged.shared)
-        old = past_z - past_w * (float(np.median(relative(past_z, past_w)[past_w > 0])) if np.any(past_w > 0) else 0.0)
-        known = np.concatenate([past_w > 0, w > 0])
-        residuals = np.concatenate([old, after])[known] / model.scale
-        found = locate(residuals, 1.0)
-        if found is None:
-            return None
-        places = np.flatnonzero(known) - len(past_z)
-        return Onset(int(places[found.at]), int(places[found.low]), int(places[found.high]))
 
     def _with_onset(self, finding: Finding, onset: Onset, size: int) -> Finding:
         axis, first = self.subject.calibrated.axis, self.subject.calibrated.first

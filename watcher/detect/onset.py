@@ -3,46 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from watcher.model.series import Floats
 
-INTERVAL = 1.92  # half the 95 % quantile of chi-square with one degree of freedom
+# Within which the log likelihood of the true onset stays of the best one's in 95 % of cases: it is the maximum of two
+# random walks away from the truth, each of which passes c with a probability of at most exp(-c).
+INTERVAL = float(np.log(2 / 0.05))
+FAVOUR = float(np.log(10.0))  # prior odds of the deploy's first bucket against any other
 FEWEST = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """Positions within the residuals: the change's first bucket and its 95 % interval."""
+    """Positions within the given buckets: the change's first one and its 95 % interval."""
 
     at: int
     low: int
     high: int
 
 
-def locate(residuals: Floats, inflation: float) -> Onset | None:
-    """Splits gap-free residuals (s.d. units, shape (n,)) in two: `KernelCPD` with a linear kernel, one change.
+def locate(gain: Floats, deploy: int) -> Onset | None:
+    """The likeliest onset: an exact search for one change (`ruptures`), the likelihood given as its cost.
 
     Args:
-        residuals: deviations from the expected, before and after the deploy.
-        inflation: s.d. by which means of these residuals scatter more than independent ones would.
-
-    The interval holds every split whose likelihood ratio against the best is within the chi-square bound, as if the
-    sizes before and after were known at each (profile likelihood).
+        gain: log likelihood ratio of a change that begins with each bucket against none, shape (n,).
+        deploy: the first bucket after the deploy began.
     """
-    if len(residuals) < FEWEST:
+    if len(gain) < FEWEST:
         return None
+    likely = gain.copy()
+    likely[deploy : deploy + 1] += FAVOUR
     # ruptures and scipy cost a second to import; most watches never alarm.
-    from ruptures import KernelCPD  # noqa: PLC0415
+    from ruptures import Dynp  # noqa: PLC0415
+    from ruptures.base import BaseCost  # noqa: PLC0415
 
-    clipped = np.clip(residuals, -6.0, 6.0)
-    at = int(KernelCPD(kernel="linear", min_size=2).fit(clipped[:, None]).predict(n_bkps=1)[0])
-    count = len(clipped)
-    sums = np.cumsum(clipped)
-    splits = np.arange(1, count)
-    gain = (sums[:-1] - sums[-1] * splits / count) ** 2 / (splits * (1 - splits / count))
-    spread = max(float(np.var(np.diff(clipped))) / 2, 1e-9) * max(inflation, 1.0) ** 2
-    ratio = gain / (2 * spread)
-    within = splits[ratio >= ratio.max() - INTERVAL]
+    class Likelihood(BaseCost):  # type: ignore[misc]
+        model, min_size = "likelihood", 1
+
+        def fit(self, signal: Any) -> Any:
+            self.signal = signal
+            return self
+
+        def error(self, start: int, _: int) -> float:
+            return -float(likely[start]) if start else 0.0
+
+    search = Dynp(custom_cost=Likelihood(), min_size=1, jump=1).fit(likely[:, None])
+    at = int(search.predict(n_bkps=1)[0])
+    within = np.flatnonzero(gain >= gain.max() - INTERVAL)
     return Onset(at, min(int(within.min()), at), max(int(within.max()), at))
