@@ -1,0 +1,117 @@
+"""What a rehearsal is made of: intervals, tails, injected harm, and where placebos are put."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from support.made import service, signal, tickets
+from support.made_history import END, STEP, counts, ratio
+
+from watcher.engine import injection, placebo
+from watcher.engine.proportions import beyond, resolvable, share
+from watcher.model.series import Series
+from watcher.model.service import Harm, Kind
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high"),
+    [(0, 20, 0.0, 0.1684), (2, 10, 0.0252, 0.5561), (10, 10, 0.6915, 1.0), (5, 100, 0.0164, 0.1128)],
+)
+def test_the_interval_is_clopper_and_pearsons(hits: int, trials: int, low: float, high: float) -> None:
+    found = share(hits, trials, trials)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_overlapping_placebos_make_the_interval_no_narrower() -> None:
+    assert share(4, 40, 10) == share(4, 40, 10)
+    assert share(4, 40, 10).high == pytest.approx(share(1, 10, 10).high)
+    assert share(4, 40, 10).high > share(4, 40, 40).high
+    assert share(0, 0, 0).value is None
+
+
+def test_about_three_hundred_windows_resolve_one_in_a_hundred() -> None:
+    assert resolvable(299) == pytest.approx(0.01, rel=0.01)
+    assert resolvable(0) is None
+
+
+def test_a_tail_that_keeps_its_word_is_extrapolated_to_it() -> None:
+    scores = -np.log10(np.random.default_rng(3).uniform(size=400))
+    found = beyond(scores.tolist(), 2.0)
+    assert found is not None
+    assert found.low < 0.01 < found.high
+    assert found.value == pytest.approx(0.01, rel=0.5)
+
+
+@pytest.mark.parametrize("scores", [[], [0.1] * 40, [0.1, 0.5, 0.9] * 4, [5.0] * 20 + [6.0] * 20])
+def test_what_would_be_a_guess_is_not_extrapolated(scores: list[float]) -> None:
+    assert beyond(scores, 2.0) is None
+
+
+def test_struck_out_events_leave_the_noise_of_fewer_events() -> None:
+    series = counts(3, 200.0)
+    start = END - 2 * 86400
+    harmed = injection.inject(series, Kind.COUNT, start, -0.4, 7)
+    before, after = series.times <= start, series.times > start
+    assert np.array_equal(harmed.values[before], series.values[before])
+    assert np.mean(harmed.values[after]) == pytest.approx(120, rel=0.02)
+    assert np.var(harmed.values[after]) == pytest.approx(120, rel=0.1)
+    assert np.array_equal(harmed.values, np.round(harmed.values))
+
+
+def test_added_events_leave_the_noise_of_more_events_even_where_few_are() -> None:
+    series = counts(7, 0.4)
+    harmed = injection.inject(series, Kind.COUNT, END - 7 * 86400, 1.5, 7)
+    assert np.mean(harmed.values) == pytest.approx(1.0, rel=0.03)
+    assert np.var(harmed.values) == pytest.approx(1.0, rel=0.25)
+
+
+def test_a_numerator_never_passes_its_total() -> None:
+    harmed = injection.inject(ratio(1, 50.0, 0.6), Kind.RATIO, END - 86400, 3.0, 7)
+    assert harmed.totals is not None
+    assert np.all(harmed.values <= harmed.totals)
+
+
+def test_anything_else_is_scaled_and_gaps_stay_gaps() -> None:
+    series = Series(END + STEP * np.arange(4, dtype=np.float64), np.array([1.5, np.nan, -2.0, 4.0]), STEP, END)
+    harmed = injection.inject(series, Kind.GAUGE, END, 0.5, 7)
+    assert np.array_equal(harmed.values, [1.5, np.nan, -3.0, 6.0], equal_nan=True)
+
+
+def test_sizes_of_harm_end_at_the_loss_of_everything() -> None:
+    assert injection.sizes(-1.0)[-1] == 1.0
+    assert injection.sizes(1.0)[-1] == 10.0
+    assert list(injection.sizes(1.0)) == sorted(injection.sizes(1.0))
+    directions = {injection.direction(signal(harm=Harm.EITHER), turn) for turn in range(2)}
+    assert directions == {1.0, -1.0}
+
+
+def test_placebos_lie_in_the_newer_half_and_never_overlap() -> None:
+    policy = service(window=HOUR)
+    found = placebo.starts(policy, END - 14 * 86400, END, [])
+    assert len(found) == len(set(found)) == 7 * 24
+    assert min(found) >= END - 7 * 86400
+    assert max(found) + HOUR <= END
+    assert np.all(np.diff(sorted(found)) >= HOUR)
+
+
+def test_the_first_placebos_are_spread_over_days_and_hours() -> None:
+    first = placebo.starts(service(window=HOUR), END - 14 * 86400, END, [])[:20]
+    assert set(Counter(at // 86400 for at in first).values()) <= {1, 2, 3, 4}
+    assert len({int(at % 86400 // (4 * HOUR)) for at in first}) == 6
+
+
+def test_no_placebo_touches_an_incident() -> None:
+    incident = (END - 2.5 * HOUR, END - 2.2 * HOUR)
+    found = placebo.starts(service(window=HOUR), END - 86400, END, [incident])
+    assert END - 3 * HOUR not in found
+    assert {END - 2 * HOUR, END - 4 * HOUR} <= set(found)
+
+
+def test_a_window_of_tickets_must_end_within_the_history() -> None:
+    policy = service(window=HOUR, ticket_window=4 * HOUR, signals=(signal(), tickets()))
+    assert max(placebo.starts(policy, END - 2 * 86400, END, [])) + 4 * HOUR <= END
+    assert placebo.starts(policy, END - HOUR, END, []) == ()

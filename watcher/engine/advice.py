@@ -1,0 +1,116 @@
+"""What a rehearsal means, in plain words: what was measured, what is only extrapolated, and what would help."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from types import MappingProxyType
+
+from watcher.kit.text import duration, percent
+from watcher.model.finding import Cause
+from watcher.model.rehearsal import Rehearsal, Share, SignalRehearsal
+from watcher.model.service import Role, Service, Signal
+
+_LONGEST_WINDOW = 86400.0  # a longer one is no answer to a deploy
+_OFTEN = 0.1
+_CAUSES = MappingProxyType(
+    {
+        Cause.TOO_LITTLE_HISTORY: "more history (let the source collect, or fill it with watcher import)",
+        Cause.TOO_LITTLE_TRAFFIC: "more traffic, a longer window or a broader query",
+        Cause.NO_DATA: "points: most placebos found none",
+        Cause.STALE_DATA: "points up to the end of the window: they stop too early",
+        Cause.GAPS: "fewer missing buckets, or a longer step",
+        Cause.FROZEN_DATA: "a source that does not repeat one value",
+        Cause.BAD_VALUES: "a query without impossible values",
+    }
+)
+
+
+def sentences(rehearsal: Rehearsal) -> tuple[str, ...]:
+    """The rehearsal as a whole; the signals have their own advice."""
+    return tuple(_whole(rehearsal))
+
+
+def _whole(made: Rehearsal) -> Iterator[str]:
+    window, chosen = duration(made.window), percent(made.false_rollback_probability)
+    if not made.placebos:
+        yield (
+            f"There is no room for a placebo deploy in {duration(made.history)} of history: nothing is known yet of how"
+            " often harm would be called falsely. More history helps (let the source collect, or use watcher import)."
+        )
+        return
+    yield (
+        f"{made.placebos} placebo deploys with a window of {window}, without harm: called harmful in"
+        f" {made.false_calls.hits}, that is {interval(made.false_calls)}; {chosen} is set."
+    )
+    if made.placebos < made.planned:
+        yield f"The time limit cut it short: {made.planned} placebos were planned."
+    if made.false_calls.low > made.false_rollback_probability:
+        yield f"That is more than the {chosen} that is set: do not let this service act by itself yet."
+    yield from _resolution(made, chosen)
+    yield f"They ended {', '.join(f'{outcome} in {count}' for outcome, count in sorted(made.outcomes.items()))}."
+
+
+def _resolution(made: Rehearsal, chosen: str) -> Iterator[str]:
+    if made.resolved is None or made.resolvable is None:
+        return
+    whole = f"all {made.windows} that the history holds would resolve {percent(made.resolvable)}"
+    yield (
+        f"{made.false_calls.independent} independent placebos resolve no probability below {percent(made.resolved)};"
+        f" {whole if made.windows > made.false_calls.independent else 'the history holds no more of them'}."
+    )
+    if made.resolved <= made.false_rollback_probability:
+        return
+    if made.extrapolated is None:
+        yield f"So {chosen} is not proved by this history, and the scores are too few to extrapolate."
+        return
+    tail = made.extrapolated
+    yield (
+        f"Below that it is extrapolated, not measured: if the scores' tail goes on as it began, harm is called falsely"
+        f" in {percent(tail.value)} of deploys ({percent(tail.low)} to {percent(tail.high)})."
+    )
+
+
+def interval(share: Share) -> str:
+    """`5 % (0.1 % to 25 %)`."""
+    value = share.value
+    return f"{percent(value if value is not None else math.nan)} ({percent(share.low)} to {percent(share.high)})"
+
+
+def for_signal(service: Service, signal: Signal, made: SignalRehearsal) -> tuple[str, ...]:
+    """What would help this signal; nothing if it already shows what the policy says must be seen."""
+    return tuple(_advice(service, signal, made))
+
+
+def _advice(service: Service, signal: Signal, made: SignalRehearsal) -> Iterator[str]:
+    unmeasured = sum(made.unmeasured.values())
+    if unmeasured > made.false_calls.trials:
+        cause = max(made.unmeasured, key=lambda name: made.unmeasured[name])
+        yield f"{signal.name} needs {_CAUSES.get(Cause(cause), cause)}."
+    if made.tried is None:
+        return
+    if made.false_calls.low > service.false_rollback_probability:
+        yield f"{signal.name} is called too often on its own past: make it supporting, or raise its min_effect."
+    if made.vetoed.hits > 1 and (made.vetoed.value or 0.0) > _OFTEN:  # one may be chance
+        yield (
+            f"{percent(made.vetoed.value or 0.0)} of the injected harm was put down to before the deploy:"
+            f" {signal.name} moves much by itself; deploy when it is calm, or give it a control."
+        )
+    if made.detectable is None or made.detectable > signal.must_see:
+        yield from _weak(service, signal, made)
+
+
+def _weak(service: Service, signal: Signal, made: SignalRehearsal) -> Iterator[str]:
+    """Detectable harm shrinks about with the root of the window and of the traffic."""
+    wanted = percent(signal.must_see)
+    times = ((made.detectable or made.tried or 1.0) / signal.must_see) ** 2
+    at_least = "" if made.detectable is not None else "at least "
+    window = service.ticket_window if signal.is_tickets else service.window
+    if window * times <= _LONGEST_WINDOW:
+        longer = f"{at_least}about {duration(window * times)}"
+        yield f"To see {wanted} in {signal.name}, the window would have to be {longer}."
+    else:
+        yield f"No window of a day shows {wanted} in {signal.name}: it has too little traffic, or moves too much."
+    yield f"Or a busier signal: with {at_least}about {math.ceil(times)} times the events {wanted} would show."
+    if signal.control is None and not any(each.role is Role.CONTROL for each in service.signals):
+        yield f"Or a control for {signal.name}: a region, version or cohort that the deploy cannot touch."

@@ -1,0 +1,162 @@
+"""Deploys that never were: chosen from a service's own past and judged by the code that judges real ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from watcher import detect, verdict
+from watcher.model.decision import Decision, Outcome
+from watcher.model.finding import Cause, Findings
+from watcher.model.series import Series
+from watcher.model.service import Role, Service
+from watcher.model.watch import WatchPlan
+from watcher.verdict import Assessment, Context
+
+Spans = Sequence[tuple[float, float]]
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_USED = 0.5  # the newer part of the history holds the placebos, so that each has the older part to learn from
+_NEVER = frozenset({Cause.TOO_LITTLE_HISTORY, Cause.TOO_LITTLE_TRAFFIC})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look: what was found, what each signal says, what was decided."""
+
+    findings: Findings
+    assessments: tuple[Assessment, ...]
+    decision: Decision
+
+    @property
+    def called(self) -> bool:
+        return self.decision.outcome is Outcome.REGRESSED
+
+
+@dataclass(frozen=True, slots=True)
+class Placebo:
+    """A deploy at `context.started_at` that never was, ready to be looked at; `known` are the points after it."""
+
+    calibration: detect.Calibration
+    context: Context
+    looks: tuple[float, ...]
+    known: Mapping[str, Series]
+
+
+def length(service: Service) -> float:
+    """How long a watch lasts, in seconds."""
+    return max(service.window, service.ticket_window) if _has_tickets(service) else service.window
+
+
+def starts(service: Service, begin: float, end: float, incidents: Spans) -> tuple[float, ...]:
+    """Every start whose metric window overlaps no other's and no incident's, in the order in which to try them.
+
+    Their order spreads any number of first ones evenly over the days and the hours of the day.
+    """
+    whole = length(service)
+    last = math.floor((end - whole) / service.window) * service.window
+    earliest = begin + (end - begin) * _USED
+    count = max(math.floor((last - earliest) / service.window) + 1, 0) if end > begin else 0
+    found = [last - place * service.window for place in range(count)]
+    clear = [at for at in found if not any(low < at + whole and at < high for low, high in incidents)]
+    return tuple(clear[place] for place in _spread(len(clear)))
+
+
+def _spread(count: int) -> list[int]:
+    """0..count-1, each once, by the golden section: it leaves no gap and follows no cycle."""
+    step = max(round(count * _GOLDEN), 1)
+    while math.gcd(step, count) > 1:
+        step += 1
+    return [place * step % count for place in range(count)]
+
+
+def prepare(service: Service, history: Mapping[str, Series], start: float) -> Placebo:
+    """Calibrates as for a deploy at `start` and lays its points ready; nothing later than `start` is learned from."""
+    until = start + service.window
+    ticket_until = start + max(service.window, service.ticket_window)
+    probability = service.false_rollback_probability
+    plan = WatchPlan(service.signals, start, until, ticket_until, probability)
+    before = {name: series.between(start - service.history, start) for name, series in history.items()}
+    calibration = detect.calibrate(plan, before)
+    context = Context(
+        service=service.name,
+        environment="",
+        version="placebo",
+        started_at=start,
+        finished_at=start,
+        until=until,
+        ticket_until=ticket_until,
+        false_rollback_probability=probability,
+        signals=service.signals,
+        failed_sources={},
+    )
+    end = start + length(service)
+    known = {name: series.between(calibration.recent_from, end) for name, series in history.items()}
+    return Placebo(calibration, context, _look_times(service, start, until, end), known)
+
+
+def _look_times(service: Service, start: float, until: float, end: float) -> tuple[float, ...]:
+    """As a live watch's: every step, and at the windows' ends."""
+    count = math.ceil((end - start) / service.step) - 1
+    return tuple(sorted({*(start + service.step * number for number in range(1, count + 1)), until, end}))
+
+
+def look(placebo: Placebo, series: Mapping[str, Series], at: float, previous: Findings | None) -> Seen:
+    """One look at `at`, at points that were there by then."""
+    last = at == placebo.looks[-1]
+    context = replace(placebo.context, last_look=at >= placebo.context.until, last_ticket_look=last)
+    recent = {name: each.between(placebo.calibration.recent_from, at) for name, each in series.items()}
+    findings = detect.look(placebo.calibration, recent, at, previous)
+    assessments = verdict.assess(context, findings)
+    return Seen(findings, assessments, verdict.conclude(context, findings, assessments))
+
+
+def run(placebo: Placebo) -> list[Seen]:
+    """The looks at the placebo as it was, up to a call; only the last one where that proves the others quiet.
+
+    A signal's evidence never falls from look to look, so a last look that is plainly quiet had only quiet ones before.
+    """
+    last = look(placebo, placebo.known, placebo.looks[-1], None)
+    return [last] if _plain(last) else walk(placebo, placebo.known)
+
+
+def walk(placebo: Placebo, series: Mapping[str, Series]) -> list[Seen]:
+    """Every look up to a call, each after the one before, as in a live watch."""
+    made: list[Seen] = []
+    for at in placebo.looks:
+        made.append(look(placebo, series, at, made[-1].findings if made else None))
+        if made[-1].called:
+            break
+    return made
+
+
+def first_call(placebo: Placebo, series: Mapping[str, Series]) -> int | None:
+    """How many looks it takes until harm is called, found by halving, as evidence never falls; None: never."""
+    low, high = 0, len(placebo.looks) - 1
+    if not look(placebo, series, placebo.looks[high], None).called:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if look(placebo, series, placebo.looks[middle], None).called:
+            high = middle
+        else:
+            low = middle + 1
+    return high + 1
+
+
+def watched_with(placebo: Placebo, name: str, series: Series) -> dict[str, Series]:
+    """What a look at one signal needs: `series` in its place, and the controls as they were."""
+    controls = {signal.name for signal in placebo.context.signals if signal.role is Role.CONTROL}
+    return {other: known for other, known in placebo.known.items() if other in controls} | {name: series}
+
+
+def _plain(seen: Seen) -> bool:
+    return not seen.called and all(
+        (finding.cause is Cause.NO_HARM and not finding.note) or finding.cause in _NEVER
+        for finding in seen.findings.signals
+    )
+
+
+def _has_tickets(service: Service) -> bool:
+    return any(signal.is_tickets for signal in service.signals)

@@ -1,0 +1,100 @@
+"""What placebo deploys over a service's own history have shown: the promise, measured before it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How often something happened in placebos, with its 95 % interval.
+
+    Attributes:
+        hits: how often it happened in `trials` placebos.
+        independent: how many of them count as independent; the interval rests on these.
+        low, high: the Clopper-Pearson interval, shares of one.
+    """
+
+    hits: int
+    trials: int
+    independent: int
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float | None:
+        """The share itself; None without a trial."""
+        return self.hits / self.trials if self.trials else None
+
+
+@dataclass(frozen=True, slots=True)
+class Extrapolated:
+    """A probability beyond what was measured, read off the tail of the scores; the 95 % interval is the fit's alone."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRehearsal:
+    """One signal over all placebos.
+
+    Attributes:
+        false_calls: placebos without harm in which this signal was called harmed, of those that could judge it.
+        unmeasured: cause -> placebos in which the signal could not be judged for it.
+        detectable: smallest lasting relative harm found in the window in 80 % of the placebos; None: not even the
+            largest that was tried.
+        tried: the harm at which the time and the veto were measured: `detectable`, or the largest.
+        looks, seconds: median until that harm was called, among those in which it was; None if in none.
+        vetoed: how often the claim "it was there before the deploy" was made of the harm `tried`.
+        advice: what would help, in plain words.
+    """
+
+    name: str
+    false_calls: Share
+    unmeasured: Mapping[str, int]
+    detectable: float | None
+    tried: float | None
+    looks: float | None
+    seconds: float | None
+    vetoed: Share
+    advice: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """One rehearsal of one service. Times are unix seconds, durations seconds.
+
+    Attributes:
+        engine, numpy: what the mathematics was.
+        false_rollback_probability: as set; `false_calls` is what was measured, over all looks and all signals.
+        history: how much history there was; `window` as in the policy.
+        placebos: how many were judged, of `planned`; fewer if the time limit cut it short.
+        windows: independent windows that the usable part of the history holds.
+        resolved: smallest probability that the placebos judged could have told from a larger one; `resolvable` the
+            same of all `windows`. None without any.
+        extrapolated: the probability at the threshold that is set, if the scores allow to read it off their tail.
+        outcomes: outcome -> placebos without harm that ended so.
+        cost: processor time that it took.
+    """
+
+    service: str
+    made_at: float
+    engine: str
+    numpy: str
+    false_rollback_probability: float
+    window: float
+    history: float
+    placebos: int
+    planned: int
+    windows: int
+    false_calls: Share
+    resolved: float | None
+    resolvable: float | None
+    extrapolated: Extrapolated | None
+    outcomes: Mapping[str, int]
+    signals: tuple[SignalRehearsal, ...]
+    cost: float
+    sentences: tuple[str, ...] = field(default=())
