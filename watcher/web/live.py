@@ -18,7 +18,7 @@ from watcher.store.database import Database, Tx
 _POLL_SECONDS = 1.0
 _FRESH_SECONDS = 0.8  # a reading that young serves the next listener too
 _KEPT = 256
-_LISTED = 100
+_LISTED = 60  # a little more than the first page shows
 
 
 @dataclass(slots=True)

@@ -43,11 +43,14 @@ _RECEIPT = Badge("Our rollback", "off", "↩")
 def listing(tx: Tx, *, limit: int, service: str | None, before: float | None) -> tuple[Sequence[Row], float | None]:
     """Watches and unwatched deploys together, newest first, and `before` of the next page."""
     watched = watches.listing(tx, limit=limit, service=service, before=before)
+    known = {watch.deploy_id for watch in watched}
     found = [(watch.created_at, watch_row(watch)) for watch in watched]
     found += [
         (deploy.received_at, deploy_row(deploy))
         for deploy in deploys.recent(tx, limit, before)
-        if (service is None or service in deploy.services) and not watches.of_deploy(tx, deploy.id)
+        if deploy.id not in known
+        and (service is None or service in deploy.services)
+        and not watches.of_deploy(tx, deploy.id)
     ]
     found.sort(key=lambda pair: -pair[0])
     shown = found[:limit]

@@ -44,7 +44,7 @@ _SIGNALS = MappingProxyType(
         "alarm": Badge("Harm", "bad", "✕"),
         "suspect": Badge("Suspect", "unsure", "?"),
         "unmeasurable": Badge("Not measurable", "unsure", "!"),
-        "quiet": Badge("As expected", "good", "✓"),
+        "quiet": Badge("No alarm", "good", "✓"),
     }
 )
 SIGNAL_ORDER = tuple(_SIGNALS)  # the one to look at first comes first

@@ -114,7 +114,7 @@ function options(shared, width, since) {
     padding: [22, 22, 0, 0],
     cursor: { sync: { key: "watch" }, drag: { x: false, y: false }, y: false, points: { size: 7 } },
     scales: {
-      x: { time: true, range: (plot, low, high) => [Math.max(since(), low), Math.max(high, shared.answer.ticket_until)] },
+      x: { time: true, range: (plot, low, high) => extent(low, high, shared, since()) },
       y: { range: (plot, low, high) => span(low, high, counts) },
     },
     axes: [
@@ -135,6 +135,14 @@ function options(shared, width, since) {
       setCursor: [(plot) => read(plot, shared)],
     },
   };
+}
+
+// From the first bucket's beginning, and with room for the deploy's mark, to the end of the window.
+function extent(low, high, { signal, answer }, since) {
+  const end = Math.max(high ?? 0, answer.ticket_until);
+  const room = 0.03 * (answer.ticket_until - answer.started_at);
+  const start = Math.min((low ?? answer.started_at) - signal.step, answer.started_at - room);
+  return [Math.max(start, since), end];
 }
 
 function measured(counts) {
