@@ -45,13 +45,13 @@ class Prometheus:
         self._options = options
         self._now = tools.now
         self._api = Api(options, tools.http(options))
-        self._scrapes = Scrapes(self._api, options.scrape_interval, tools.now)
+        self._scrapes = Scrapes(self._api, options.scrape_interval)
 
     def fetch(self, signal: Signal, window: Window) -> Series:
         """As the port says. A bucket's increments are those between its newest scrape and that of the bucket before."""
         query = _query(signal)
         now = self._now()
-        grid = self._grid(query, window.step, min(now, window.end))
+        grid = self._grid(query, window.step, window.start, min(now, window.end))
         complete = min(window.end, now - self._options.settle - min(grid.scrape, _SCRAPE_TAKES))
         times = window.grid()
         times = times[times <= now]
@@ -72,8 +72,8 @@ class Prometheus:
     def probe(self, signal: Signal, now: float) -> Probe:
         """As the port says; ranges too short for their scrapes, and names that match nothing, are warnings."""
         query = _query(signal)
-        scrape = self._scrape(query, now)
-        grid = self._grid(query, signal.step, now)
+        scrape = self._scrape(query, now, now)
+        grid = self._grid(query, signal.step, now, now)
         warnings = self._too_short(query, now)
         if scrape is not None and signal.step < scrape:
             warnings.append(f"the step of {signal.step:g} s is finer than the scrape interval of {scrape:g} s")
@@ -111,16 +111,16 @@ class Prometheus:
                 values[whole[inside].astype(np.int64)] = found.values[inside]
         return values, answers
 
-    def _grid(self, query: PrometheusQuery, step: float, at: float) -> promql.Grid:
-        scrape = self._scrape(query, at) or _UNKNOWN_SCRAPE
+    def _grid(self, query: PrometheusQuery, step: float, start: float, end: float) -> promql.Grid:
+        scrape = self._scrape(query, start, end) or _UNKNOWN_SCRAPE
         return promql.Grid(step, scrape, extrapolates=self._options.dialect == "prometheus")
 
-    def _scrape(self, query: PrometheusQuery, at: float) -> float | None:
+    def _scrape(self, query: PrometheusQuery, start: float, end: float) -> float | None:
         """Seconds between the scrapes of what `query` reads (of a ratio: the total, for errors may be rare)."""
         chosen = [str(selector) for selector in promql.selectors(query)]
         if not chosen:
             chosen = [selector for selector, _ in reversed(promql.ranges(query.query or ""))]
-        return self._scrapes.interval(chosen[-1], at) if chosen else self._options.scrape_interval
+        return self._scrapes.longest(chosen[-1], start, end) if chosen else self._options.scrape_interval
 
     def _matched(
         self, query: PrometheusQuery, grid: promql.Grid, now: float, warnings: list[str]

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from watcher.sources.prometheus_api import Api
 from watcher.sources.selection import quoted
 
 _RELEARN = 3600.0
+_MOST = 1000
 _SPANS = ("10m", "1h")
 _FEWEST = 4  # samples
+_LONG = 8 * 3600.0  # seconds
 
 
 class Scrapes:
-    """Intervals by selector, each learnt from samples and believed for an hour; safe to use from several threads."""
+    """Intervals by selector, each learnt from samples around a time; safe to use from several threads."""
 
-    def __init__(self, api: Api, fixed: float | None, now: Callable[[], float]) -> None:
+    def __init__(self, api: Api, fixed: float | None) -> None:
         self._api = api
         self._fixed = fixed
-        self._now = now
-        self._learnt: dict[str, tuple[float, float]] = {}  # selector -> (interval, when)
+        self._learnt: dict[tuple[str, int], float] = {}  # selector, hour -> interval
 
     def interval(self, selector: str, at: float) -> float | None:
         """Seconds between the samples of the best-sampled series of `selector` before `at`; None if there are none."""
         if self._fixed is not None:
             return self._fixed
-        known = self._learnt.get(selector)
-        if known and self._now() - known[1] < _RELEARN:
-            return known[0]
+        key = (selector, int(at // _RELEARN))
+        if key in self._learnt:
+            return self._learnt[key]
         for span in _SPANS:
             found = self._spacing(selector, span, at)
             if found is not None:
-                self._learnt[selector] = (found, self._now())
+                if len(self._learnt) >= _MOST:
+                    self._learnt.clear()
+                self._learnt[key] = found
                 return found
         return None
+
+    def longest(self, selector: str, start: float, end: float) -> float | None:
+        """The longest interval at the end, in the middle and at the beginning of a long time, for it may have changed."""
+        times = (end,) if end - start < _LONG else (end, (start + end) / 2, start + _LONG / 8)
+        found = [self.interval(selector, at) for at in times]
+        return max((interval for interval in found if interval is not None), default=None)
 
     def _spacing(self, selector: str, span: str, at: float) -> float | None:
         busiest = self._api.instant(f"topk(1, count_over_time({selector}[{span}]))", at).series

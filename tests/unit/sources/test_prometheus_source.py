@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -296,6 +297,24 @@ def test_what_is_learnt_of_scrapes_is_asked_once(server: PrometheusServer, histo
         source = Prometheus("prom", ApiOptions(url=proxy.url, scrape_interval=15), tools(history.end))
         fetch(source, a_signal(Kind.COUNT, counter="x_total"), history)
         assert len(proxy.requests) == 1, "nothing is to be learnt where it is configured"
+
+
+@pytest.mark.prometheus
+def test_a_history_of_fewer_scrapes_is_measured_too(tmp_path: Path, history: History) -> None:
+    """Scraped every minute at an odd second, since two hours every 15 s."""
+    changed = history.end - 2 * HOUR
+    times = np.concatenate(
+        [np.arange(history.end - 12 * HOUR + 41, changed, 60), np.arange(changed + 11, history.end, 15)]
+    )
+    with PrometheusServer(tmp_path) as server:
+        server.backfill(f"orders_total {at - times[0]:g} {at:.0f}" for at in times)
+        source = Prometheus("prom", ApiOptions(url=server.url), tools(history.end))
+        orders = a_signal(Kind.COUNT, counter="orders_total")
+        whole = source.fetch(orders, Window(history.end - 12 * HOUR, history.end, 60))
+        newest = source.fetch(orders, Window(history.end - 600, history.end, 60))
+    assert len(whole) >= 12 * 60 - 2
+    assert np.mean(np.isclose(whole.values, 60, atol=0.01)) > 0.99, "but for the change itself"
+    assert newest.values.tolist() == [60] * 10
 
 
 MATRIX = {"status": "success", "data": {"resultType": "matrix", "result": []}}
