@@ -39,7 +39,7 @@ class Scrapes:
         return None
 
     def longest(self, selector: str, start: float, end: float) -> float | None:
-        """The longest interval at the end, in the middle and at the beginning of a long time, for it may have changed."""
+        """The longest interval at the end, the middle and the beginning of a long time, for it may have changed."""
         times = (end,) if end - start < _LONG else (end, (start + end) / 2, start + _LONG / 8)
         found = [self.interval(selector, at) for at in times]
         return max((interval for interval in found if interval is not None), default=None)
