@@ -134,8 +134,8 @@ def test_two_weeks_of_minutes_are_quick() -> None:
                 yield f'orders_total{{pod="p{pod}",job="shop"}} {counts[minute, pod]} {T0 + 60 * minute}'
 
     source = a_source()
-    began = time.monotonic()
+    began = time.process_time()
     assert source.import_openmetrics(lines(), [ORDERS]) == minutes * pods
-    assert time.monotonic() - began < 8, "500,000 lines would take more than 40 s"
+    assert time.process_time() - began < 8, "500,000 lines would take more than 40 s"
     values = fetch(source, minutes=minutes).values
     assert values.tolist() == np.diff(counts.sum(axis=1)).tolist()
