@@ -7,6 +7,7 @@ the end, and SEED=n seeds the shop's traffic.
 from __future__ import annotations
 
 import base64
+import io
 import os
 import secrets
 import signal
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from watcher.demo.pipeline import Hooks, Pipeline
@@ -31,6 +32,8 @@ def main() -> int:
     """Exit status: 0 if everything went as it should, 1 if not, 130 on Ctrl-C."""
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell's background jobs begin with it ignored
         signal.signal(number, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character must not end the demo
     screen = Screen()
     try:
         with ExitStack() as stack:
@@ -134,7 +137,9 @@ def _ending(screen: Screen, good: bool, watcher_url: str, log: Path) -> None:
         screen.raw(tail(log))
     if os.environ.get("STAY") == "1":
         screen.say("demo", f"still running: {watcher_url}/ (Ctrl-C stops it)", "title")
-        signal.pause()
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+        screen.say("demo", "stopped")
 
 
 if __name__ == "__main__":

@@ -74,9 +74,10 @@ class Story:
     def _complaints(self, since: float) -> None:
         """What customers wrote meanwhile, in their words."""
         tickets = call_json("GET", f"{self._shop_url}/tickets?after={since}")["tickets"]
-        subjects = [f"“{ticket['subject']}”" for ticket in tickets if "checkout" in ticket["text"]]
+        subjects = [f'"{ticket["subject"]}"' for ticket in tickets if "checkout" in ticket["text"]]
         if subjects:
-            self._screen.say("helpdesk", f"{len(subjects)} customers wrote: {', '.join(subjects[:4])}...")
+            some = ", ".join(tuple(dict.fromkeys(subjects))[:4])
+            self._screen.say("helpdesk", f"{len(subjects)} customers wrote meanwhile: {some}")
 
     def _follow(self, watch: Watch, done: Callable[[Watch], bool], limit: float, what: str) -> Watch:
         """Looks once a second until `done`; the watch as it then is. What does not come is left to the summary."""
@@ -122,7 +123,9 @@ class Story:
 
 
 def _progress(watch: Watch) -> str:
-    """The signals on one line: how far each is from what was expected."""
+    """The signals on one line: how far each is from what was expected; after a rollback, how that stands."""
+    if watch["rollback"]:
+        return f"the rollback is {watch['rollback']['state']}; do the users come back?"
     parts = []
     for signal in watch["signals"]:
         effect = signal.get("effect")
