@@ -16,6 +16,7 @@ _COMMANDS = MappingProxyType(
         "schema": "watcher.cli.schema:schema",
         "import": "watcher.cli.importing:import_",
         "replay": "watcher.cli.replay:replay",
+        "rehearse": "watcher.cli.rehearse:rehearse",
         "status": "watcher.cli.status:status",
         "explain": "watcher.cli.explain:explain",
         "wait": "watcher.cli.wait:wait",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from watcher import detect
 from watcher.errors import ExternalError, Fault
+from watcher.model.decision import Outcome
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.model.watch import Watch, WatchState
@@ -180,19 +181,21 @@ class Gather:
         """The histories with the times of earlier regressed deploys blanked: what was wrong then is not normal."""
         with self._database.read() as tx:
             past = watches.history(tx, watch.service, watch.environment)
-        spans = [
-            (bad.started_at, bad.ended_at or bad.ticket_until)
-            for bad in past
-            if bad.id != watch.id and bad.outcome is not None and bad.outcome.value == "regressed"
-        ]
-        return {name: _blanked(series, spans) for name, series in histories.items()} if spans else histories
+        spans = incidents([bad for bad in past if bad.id != watch.id])
+        return {name: blanked(series, spans) for name, series in histories.items()} if spans else histories
+
+
+def incidents(past: Iterable[Watch]) -> list[tuple[float, float]]:
+    """From when to when earlier deploys did harm: what was wrong then is not normal."""
+    return [(bad.started_at, bad.ended_at or bad.ticket_until) for bad in past if bad.outcome is Outcome.REGRESSED]
 
 
 def _final(series: Series) -> Series:
     return series.between(-math.inf, series.complete_until)
 
 
-def _blanked(series: Series, spans: Sequence[tuple[float, float]]) -> Series:
+def blanked(series: Series, spans: Sequence[tuple[float, float]]) -> Series:
+    """`series` without what was measured in `spans`, (start, end] in unix seconds."""
     values = series.values.copy()
     for start, end in spans:
         values[(series.times > start) & (series.times <= end)] = np.nan

@@ -107,7 +107,7 @@ def rehearse(
 def _extent(service: Service, history: Mapping[str, Series]) -> tuple[float, float]:
     """From the oldest point to where every signal that is still measured ends."""
     spans = [
-        (float(series.times[0]), min(float(series.times[-1]), series.complete_until))
+        (float(series.times[0]) - series.step, min(float(series.times[-1]), series.complete_until))
         for series in history.values()
         if len(series)
     ]

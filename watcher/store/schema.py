@@ -123,6 +123,15 @@ calibrations = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+# What rehearsals found, the newest few of each service.
+rehearsals = Table(
+    "rehearsals",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("made_at", Float, primary_key=True),
+    Column("data", Text, nullable=False),
+)
+
 # The outbox. `state` is a RollbackState for a rollback, a NoteState for a note.
 orders = Table(
     "orders",

@@ -1,0 +1,45 @@
+"""What rehearsals found: the newest few of each service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import delete, func, insert, select
+
+from watcher.model.rehearsal import Rehearsal
+from watcher.store import codec
+from watcher.store.database import Tx
+from watcher.store.schema import rehearsals
+
+_KEPT = 30
+
+
+def add(tx: Tx, rehearsal: Rehearsal) -> None:
+    """Keeps a rehearsal; one of the same service and time is replaced, and the oldest beyond a month's are dropped."""
+    table = rehearsals.c
+    tx.execute(delete(rehearsals).where(table.service == rehearsal.service, table.made_at == rehearsal.made_at))
+    tx.execute(
+        insert(rehearsals).values(service=rehearsal.service, made_at=rehearsal.made_at, data=codec.dump(rehearsal))
+    )
+    kept = select(table.made_at).where(table.service == rehearsal.service).order_by(table.made_at.desc())
+    oldest = tx.execute(kept.offset(_KEPT - 1).limit(1)).scalar_one_or_none()
+    if oldest is not None:
+        tx.execute(delete(rehearsals).where(table.service == rehearsal.service, table.made_at < oldest))
+
+
+def latest(tx: Tx, service: str) -> Rehearsal | None:
+    """The newest rehearsal of a service."""
+    table = rehearsals.c
+    query = select(table.data).where(table.service == service).order_by(table.made_at.desc()).limit(1)
+    data = tx.execute(query).scalar_one_or_none()
+    return None if data is None else codec.load(Rehearsal, data)
+
+
+def latest_of_all(tx: Tx) -> Mapping[str, Rehearsal]:
+    """Service -> its newest rehearsal."""
+    table = rehearsals.c
+    newest = select(table.service, func.max(table.made_at).label("made_at")).group_by(table.service).subquery()
+    query = select(table.service, table.data).join(
+        newest, (table.service == newest.c.service) & (table.made_at == newest.c.made_at)
+    )
+    return {service: codec.load(Rehearsal, data) for service, data in tx.execute(query)}
