@@ -21,6 +21,7 @@ from watcher.store import looks, watches
 from watcher.store.database import Database
 
 _DOWN = frozenset({Fault.CONNECTION, Fault.TIMEOUT, Fault.TLS, Fault.UNAUTHORIZED, Fault.RATE_LIMITED})
+_SHOWN_WINDOWS = 1.5
 _CACHED = 512  # watches whose points are kept in memory; the others are read from the store again
 
 # Told of every question: source, signal, service, the series or the error.
@@ -32,7 +33,7 @@ class Gathered:
     """What is known of a watch's signals.
 
     Attributes:
-        calibration: what the looks rest on; provisional while `settled` is False.
+        calibration: what the looks rest on; provisional while `settled` is False. `data`: its bytes.
         settled: whether every history could be read, or is no longer waited for.
         stored: whether the store has the calibration.
         recent: signal -> final points from a while before the deploy on.
@@ -43,6 +44,7 @@ class Gathered:
     """
 
     calibration: detect.Calibration
+    data: bytes = b""
     settled: bool = False
     stored: bool = False
     recent: dict[str, Series] = field(default_factory=dict)
@@ -113,7 +115,7 @@ class Gather:
                 step=signal.step,
                 complete_until=known,
             )
-        return Gathered(calibration, settled=True, stored=True, recent=recent)
+        return Gathered(calibration, data, settled=True, stored=True, recent=recent)
 
     def _calibrate(self, watch: Watch, gathered: Gathered, now: float) -> None:
         """Reads the histories; calibrates for good only once all could be read or the window is over."""
@@ -127,8 +129,11 @@ class Gather:
         gathered.calibration = detect.calibrate(
             watch.plan, {name: series.between(-math.inf, watch.started_at) for name, series in histories.items()}
         )
+        gathered.data = gathered.calibration.to_bytes()
+        # The chart shows what was normal before the deploy, whether or not the mathematics needs it again.
+        begin = min(gathered.calibration.recent_from, watch.started_at - _SHOWN_WINDOWS * watch.policy.window)
         gathered.recent = {
-            name: _final(series.between(gathered.calibration.recent_from, math.inf))
+            name: _final(series.between(begin, math.inf))
             for name, series in gathered.histories.items()
         }
         gathered.settled = not gathered.failures or now >= watch.until

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, HTTPException, Query, Request
-from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from watcher.errors import ConflictError
@@ -21,7 +21,7 @@ from watcher.web.auth import APPROVE, COOKIE, SESSION_SECONDS, Approver, Princip
 from watcher.web.context import Context, Web
 from watcher.web.hooks import read_body
 from watcher.web.live import Live
-from watcher.web.rendering import render
+from watcher.web.rendering import STATIC, render
 
 _ROWS = 50
 _STREAM_SECONDS = 3600.0  # then the browser comes again, and must still be allowed to
@@ -30,6 +30,12 @@ _MOST_LISTENERS = 200
 _LONGEST_REASON = 400
 
 router = APIRouter(include_in_schema=False)
+
+
+@router.get("/favicon.ico")
+def icon() -> FileResponse:
+    """Browsers ask here wherever no page names the icon, as on the JSON answers."""
+    return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml")
 
 
 @router.get("/")
