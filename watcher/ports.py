@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from watcher.model.deploy import Deploy, Parsed
+from watcher.model.deploy import Parsed
 from watcher.model.memory import Point as Point  # noqa: PLC0414  # part of the port `Memory`
-from watcher.model.order import Note, Receipt, RollbackOrder, RollbackState, Severity
+from watcher.model.order import Note, Receipt, RollbackOrder, Severity
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.model.tickets import Tickets
@@ -176,22 +176,6 @@ class RollbackTarget(Protocol):
     idempotent: ClassVar[bool]  # whether the same `order.key` twice is one rollback
 
     def trigger(self, order: RollbackOrder) -> Receipt: ...
-
-
-@runtime_checkable
-class Checks(Protocol):
-    """A rollback target that can say what became of an order."""
-
-    def check(self, order: RollbackOrder) -> RollbackState: ...
-
-
-@runtime_checkable
-class Resolves(Protocol):
-    """A rollback target that knows better than we do which version to go back to."""
-
-    def resolve(self, deploy: Deploy, candidates: Sequence[str]) -> str | None:
-        """The explicit version to go back to; `candidates` were judged not regressed, newest first."""
-        ...
 
 
 class Notifier(Protocol):
