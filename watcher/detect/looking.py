@@ -106,7 +106,7 @@ class _Look:
         if veto is not None:
             return replace(finding, state=State.SUSPECT, cause=veto[0], note=veto[1])
         if harmed and not self._large(effect, judged.verdict.sign):
-            note = f"certain, and below the {self.subject.signal.min_effect:.0%} that counts"
+            note = f"a change, and not surely {max(self.subject.signal.min_effect, 0.0):.0%} off what was expected"
             return replace(finding, state=State.QUIET, cause=Cause.NO_HARM, note=note)
         score = score if arrived is None else min(score, arrived[0])
         total = max(finding.score, score)
@@ -116,13 +116,16 @@ class _Look:
         return replace(finding, state=State.ALARM if alarm else State.SUSPECT, cause=kind, score=total)
 
     def _large(self, effect: Effect | None, sign: float) -> bool:
-        """Whether the harm is surely (one s.e.) as large as what counts."""
+        """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side.
+
+        A burst that ends is a steep fall and no harm: only against what was expected at the deploy does it show.
+        """
         least = self.subject.signal.min_effect
-        if least <= 0 or effect is None:
-            return True
+        if effect is None:
+            return least <= 0
         near = effect.low if sign > 0 else -effect.high
         size = sign * effect.change
-        return size - (size - near) / 1.96 >= least
+        return size - (size - near) / 1.96 / 2 >= least
 
     def _veto(self, judged: Opinion, seen: Seen, suspect: float, start: int) -> tuple[Cause, str] | None:
         if judged.moved and judged.own / LN10 >= suspect and alike(self.subject, judged, seen.grid, start):

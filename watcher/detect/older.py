@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from watcher.detect.before import CERTAIN, NEAREST, Before, Buckets, shift_gain
+from watcher.detect.before import CERTAIN, NEAREST, Before, Buckets, level_of, shift_gain
 from watcher.detect.fitting import Judge
 from watcher.detect.forecast import REACH
 from watcher.detect.judging import Seen, deviations
@@ -20,6 +20,8 @@ from watcher.model.series import Floats
 
 OVERSHOOT = 1.0  # nats by which the walk passes a bound when it does
 FRESH = (8, 13, 21, 34, 55, 89, 144)  # buckets before the deploy that its level is read from
+NEAR, LATEST = 8, 20  # buckets just before the deploy, and the newest since
+SURE = 4.0  # s.e. by which a level must have left another
 DOUBT = 2.0  # s.e. by which the harm before the deploy may be larger than seen
 
 
@@ -48,7 +50,7 @@ def older(subject: Subject, opinion: Opinion, seen: Seen, suspect: float) -> tup
     onsets = [each for each in (_proved(judge, gain, len(before.w)),) if each is not None]
     if claim is not None and claim.sign == verdict.sign:
         onsets.append(claim.onset)
-    if not onsets:
+    if not onsets or _outgrown(subject, seen, min(onsets), verdict.sign):
         return None
     since = verdict.eps, verdict.w, verdict.high
     least = subject.signal.min_effect
@@ -69,6 +71,26 @@ def _proved(judge: Judge, gain: Floats, deploy: int) -> int | None:
     lead = (gain[: len(ago)] - gain[deploy:].max()) / np.maximum(spread, 1.0) ** 2
     best = int(np.argmax(lead))
     return best - deploy if lead[best] >= CERTAIN - OVERSHOOT else None
+
+
+def _outgrown(subject: Subject, seen: Seen, onset: int, sign: float) -> bool:
+    """Whether the level left that of the buckets just before the deploy by at least half of what began with `onset`.
+
+    A signal that wanders shows some change before most deploys; what steps away from it since is not that change.
+    """
+    judge = subject.calibrated.judges[-1]
+    z, w, _ = deviations(judge, subject.calibrated.axis, seen.grid)
+    z, w = z[-LATEST:], w[-LATEST:]
+    past_z, past_w = judge.model.past_z, judge.model.past_w
+    start = max(len(past_z) + onset, 0)
+    earlier = slice(max(start - LATEST, 0), start)
+    near = level_of(past_z[-NEAR:], past_w[-NEAR:])
+    had = sign * (near - level_of(past_z[earlier], past_w[earlier]))
+    weights = float(w @ w), float(past_w[-NEAR:] @ past_w[-NEAR:])
+    if min(weights) <= 0:
+        return False
+    error = judge.model.scale * judge.local * float(np.sqrt(1 / weights[0] + 1 / weights[1]))
+    return sign * (level_of(z, w) - near) >= max(had / 2, SURE * error)
 
 
 def _grown(judge: Judge, before: Before, onset: int, since: Buckets, sign: float, least: float) -> float:
