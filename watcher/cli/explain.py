@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,9 +22,24 @@ _LABEL = 12
 @click.command()
 @click.argument("watch_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="The API's own answer.")
+@click.option("--replay", is_flag=True, help="Compute every look again from what is stored; needs --config.")
+@click.option("--config", "path", type=click.Path(), help="The configuration file, for --replay: it names the store.")
 @with_client
-def explain(client: Client, watch_id: str, as_json: bool) -> None:
-    """Say why a deploy was judged as it was. ID is a watch's or a deploy's."""
+def explain(client: Client, watch_id: str, as_json: bool, replay: bool, path: str | None) -> None:
+    """Say why a deploy was judged as it was. ID is a watch's or a deploy's.
+
+    With --replay, say instead whether its decisions can be computed once more, bit for bit; no daemon is asked.
+
+    \b
+    Exit status with --replay: 0 every look reproduced, 1 one differs,
+                               3 it cannot be told, 5 an error, 2 usage.
+    """  # noqa: D301  # click's mark for lines that stay as they are
+    if replay:
+        if path is None:
+            raise click.UsageError("--replay needs --config")
+        from watcher.cli.reproduce import reproduce  # noqa: PLC0415  # only this needs scipy and the store
+
+        sys.exit(reproduce(path, watch_id))
     watch = client.get(path_of(watch_id))
     if as_json:
         say(json.dumps(watch, indent=2))

@@ -8,26 +8,25 @@ from typing import Any
 
 from watcher import detect, verdict
 from watcher.engine import respond, schedule
+from watcher.engine.facts import NEARBY, context_of, nearby, record_of
 from watcher.engine.gather import Gather, Gathered
 from watcher.engine.lease import Keeper
 from watcher.engine.notes import deliver, note
 from watcher.errors import LeaseLostError
 from watcher.kit import clock, text
 from watcher.model.decision import Outcome, Reason
-from watcher.model.deploy import Deploy
 from watcher.model.finding import Band, Finding, Findings, Recovery, State
 from watcher.model.order import RollbackState, Topic
 from watcher.model.series import Series
 from watcher.model.service import Role
 from watcher.model.watch import Watch, WatchState
-from watcher.store import deploys, looks, orders, watches
+from watcher.store import deploys, looks, orders, records, watches
 from watcher.store.database import Database
 from watcher.store.looks import Look
 from watcher.store.watches import Claim
 from watcher.telemetry.metrics import Metrics
-from watcher.verdict import Context, Nearby
+from watcher.verdict import Nearby
 
-_NEARBY = 2 * 3600.0  # deploys this long before ours may still be what is seen
 _BLIND_LIMIT = 900.0  # blind for this long, or a quarter of the window: somebody is told
 _SETTLED = frozenset({RollbackState.ACCEPTED, RollbackState.VERIFIED, RollbackState.UNKNOWN})
 
@@ -88,11 +87,11 @@ class Watcher:
         with self._database.read() as tx:
             previous = looks.last(tx, watch.id)
             history = watches.history(tx, watch.service, watch.environment)
-            others = deploys.since(tx, watch.started_at - _NEARBY)
+            others = deploys.since(tx, watch.started_at - NEARBY)
         if watch.state is WatchState.RECOVERING:
             outlook = self._recovery_look(watch, gathered, previous, at, now)
         else:
-            outlook = self._harm_look(watch, gathered, previous, _nearby(watch, others), history, at, now)
+            outlook = self._harm_look(watch, gathered, previous, nearby(watch, others), history, at, now)
         self._write(claim, watch, gathered, outlook, now)
         self._observe(watch, outlook, at, now, clock.monotonic() - began)
         return outlook.response.watch
@@ -102,7 +101,7 @@ class Watcher:
         watch: Watch,
         gathered: Gathered,
         previous: Look | None,
-        nearby: tuple[Nearby, ...],
+        others: tuple[Nearby, ...],
         history: Sequence[Watch],
         at: float,
         now: float,
@@ -115,10 +114,11 @@ class Watcher:
             base_url=self._base_url,
             now=now,
         )
-        context = _context(watch, gathered, nearby, facts)
+        context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
         decision = verdict.decide(context, findings)
         response = respond.respond(watch, decision, facts)
-        look = Look(watch.id, at, now, findings, decision, dict(gathered.failures))
+        record = record_of(gathered, now, last_look=facts.last_look, last_ticket_look=facts.last_ticket_look)
+        look = Look(watch.id, at, now, findings, decision, dict(gathered.failures), record)
         blind = _blind(watch, findings, gathered.failures, at)
         return Outlook(look, self._told_if_blind(watch, response, findings, blind, now), blind)
 
@@ -143,8 +143,11 @@ class Watcher:
             if outlook.look is not None:
                 looks.add(tx, outlook.look)
             if gathered.settled and not gathered.stored:
-                looks.keep_calibration(tx, before.id, now, gathered.calibration.to_bytes())
+                looks.keep_calibration(tx, before.id, now, gathered.data)
+            elif not gathered.settled and outlook.look is not None:
+                records.keep_provisional(tx, before.id, now, gathered.data)
             for name, series in gathered.fresh.items():
+                records.keep_replaced(tx, before.id, name, series, now)
                 looks.add_points(tx, before.id, name, series, _band(gathered, name, series))
             for order in response.orders:
                 orders.add(tx, order)
@@ -217,41 +220,12 @@ class Watcher:
                 orders.add(tx, order)
 
 
-def _context(watch: Watch, gathered: Gathered, nearby: tuple[Nearby, ...], facts: respond.Facts) -> Context:
-    return Context(
-        service=watch.service,
-        environment=watch.environment,
-        version=watch.version,
-        started_at=watch.started_at,
-        finished_at=watch.finished_at,
-        until=watch.until,
-        ticket_until=watch.ticket_until,
-        false_rollback_probability=watch.policy.false_rollback_probability,
-        signals=watch.policy.signals,
-        failed_sources=gathered.failures,
-        nearby=nearby,
-        last_look=facts.last_look,
-        last_ticket_look=facts.last_ticket_look,
-    )
-
-
 def _blind(watch: Watch, findings: Findings, failures: Mapping[str, str], at: float) -> float:
     """Seconds of the metric window since the last look, if a required signal could not be measured or asked."""
     required = {signal.name for signal in watch.policy.signals if signal.role is Role.REQUIRED}
     unseen = required & ({f.name for f in findings.signals if f.state is State.UNMEASURABLE} | set(failures))
     since = max(watch.last_look_at or watch.finished_at, watch.finished_at)
     return max(min(at, watch.until) - since, 0.0) if unseen else 0.0
-
-
-def _nearby(watch: Watch, others: Sequence[Deploy]) -> tuple[Nearby, ...]:
-    """The other deploys around this one in the same environment, those of the same service first."""
-    found = [
-        Nearby(service, other.environment, other.version, other.started_at, other.finished_at)
-        for other in others
-        if other.id != watch.deploy_id and other.environment == watch.environment
-        for service in (other.services or (other.attributes.get("service") or other.attributes.get("repository", "?"),))
-    ]
-    return tuple(sorted(found, key=lambda near: (near.service != watch.service, near.started_at)))
 
 
 def _band(gathered: Gathered, name: str, series: Series) -> Band | None:

@@ -12,8 +12,9 @@ from sqlalchemy import Row, delete, insert, select
 
 from watcher.model.decision import Decision, Outcome, Reason
 from watcher.model.finding import Band, Findings
+from watcher.model.record import Record
 from watcher.model.series import Floats, Series
-from watcher.store import codec
+from watcher.store import codec, records
 from watcher.store.database import Tx
 from watcher.store.schema import calibrations, looks, points
 
@@ -28,6 +29,7 @@ class Look:
     findings: Findings
     decision: Decision
     failures: Mapping[str, str]
+    record: Record | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +58,7 @@ def add(tx: Tx, look: Look) -> None:
             score=look.decision.score,
             findings=codec.dump(look.findings),
             failures=codec.compact(dict(look.failures)),
+            record=None if look.record is None else codec.dump(look.record),
         )
     )
 
@@ -89,9 +92,9 @@ def add_points(tx: Tx, watch_id: str, signal: str, series: Series, band: Band | 
         series.times,
         series.values,
         nothing if series.totals is None else series.totals,
-        nothing if band is None else band.expected,
-        nothing if band is None else band.low,
-        nothing if band is None else band.high,
+        nothing if band is None else _drawable(band.expected),
+        nothing if band is None else _drawable(band.low),
+        nothing if band is None else _drawable(band.high),
     )
     names = ("at", "value", "total", "expected", "low", "high")
     rows = [
@@ -121,8 +124,12 @@ def calibration(tx: Tx, watch_id: str) -> bytes | None:
     return tx.execute(select(calibrations.c.data).where(calibrations.c.watch_id == watch_id)).scalar_one_or_none()
 
 
+def _drawable(values: Floats) -> Floats:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def _stored(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    return None if np.isnan(value) else value  # an infinity is kept: the look that judged it saw it
 
 
 def _look(row: Row[Any]) -> Look:
@@ -140,10 +147,12 @@ def _look(row: Row[Any]) -> Look:
         findings=codec.load(Findings, row.findings),
         decision=decision,
         failures=json.loads(row.failures),
+        record=None if row.record is None else codec.load(Record, row.record),
     )
 
 
 def drop_points_before(tx: Tx, at: float) -> int:
     """Drops points older than `at`, and the calibrations that went with them; returns how many points."""
     tx.execute(delete(calibrations).where(calibrations.c.made_at < at))
+    records.drop_before(tx, at)
     return tx.execute(delete(points).where(points.c.at < at)).rowcount

@@ -100,6 +100,7 @@ looks = Table(
     Column("score", Float, nullable=False),
     Column("findings", Text, nullable=False),
     Column("failures", Text, nullable=False),
+    Column("record", Text),
 )
 
 points = Table(
@@ -121,6 +122,29 @@ calibrations = Table(
     Column("watch_id", Text, ForeignKey("watches.id"), primary_key=True),
     Column("made_at", Float, nullable=False),
     Column("data", LargeBinary, nullable=False),
+)
+
+# Calibrations that looks rested on while not every history could be read.
+provisional_calibrations = Table(
+    "provisional_calibrations",
+    metadata,
+    Column("watch_id", Text, ForeignKey("watches.id"), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("made_at", Float, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# What a point was until a source said otherwise; `absent`: it was not there.
+replaced_points = Table(
+    "replaced_points",
+    metadata,
+    Column("watch_id", Text, ForeignKey("watches.id"), primary_key=True),
+    Column("signal", Text, primary_key=True),
+    Column("at", Float, primary_key=True),
+    Column("replaced_at", Float, primary_key=True),
+    Column("absent", Integer, nullable=False),
+    Column("value", Float),
+    Column("total", Float),
 )
 
 # What rehearsals found, the newest few of each service.
