@@ -93,10 +93,10 @@ def effect_of(judge: Judge, expected: Expected, grid: Grid, start: int, stop: in
         )  # fmt: skip
     total, base = float(np.sum(values)), float(np.sum(normal))
     size = len(part) * judge.model.noise.unit if judge.model.noise.scale is Scale.ABSOLUTE else abs(base)
-    if size <= 0:
+    over = float(np.sum(grid.totals[part])) if grid.totals is not None else float(len(part))
+    if size <= 0 or over <= 0:
         return None
     change, half = (total - base) / size, Z95 * wide / size
-    over = float(np.sum(grid.totals[part])) if grid.totals is not None else float(len(part))
     low = max(change - half, -1.0) if judge.model.noise.counts else change - half
     return Effect(change, low, change + half, base / over, total / over)
 
