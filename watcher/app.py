@@ -18,6 +18,8 @@ from watcher.engine.gather import Gather
 from watcher.engine.housekeeping import Housekeeper
 from watcher.engine.lease import RENEW_SECONDS, Keeper
 from watcher.engine.loop import Loop, Supervisor
+from watcher.engine.rehearsal_process import RehearsalProcess
+from watcher.engine.rehearser import Rehearser, exposed
 from watcher.engine.send import Sender
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, StoreUnavailableError
@@ -165,7 +167,7 @@ class App:
 
             return ask
 
-        self.metrics.watch_store(counted(watches.count_by_state), counted(orders.count))
+        self.metrics.watch_store(counted(watches.count_by_state), counted(orders.count), counted(exposed))
 
     def _loops(self, database: Database, adapters: Adapters, keeper: Keeper) -> list[Loop]:
         url = self.settings.server.external_url
@@ -181,6 +183,14 @@ class App:
         actor = Actor(database, adapters.rollbacks, sender, keeper, self.metrics, url, logs.logger("act"))
         longest = max((service.history for service in self.settings.services.values()), default=0.0)
         housekeeper = Housekeeper(database, longest, logs.logger("housekeeping"))
+        rehearser = Rehearser(
+            database,
+            list(self.settings.services),
+            lambda service: RehearsalProcess(service, self.settings.file),
+            self.owner,
+            logs.logger("rehearse"),
+        )
+        self._teardown.callback(rehearser.stop)
         stopping = self.supervisor.stopping.is_set
         loops = [Loop(f"look-{number}", lambda now: watcher.step(now, stopping), 0.25) for number in range(_LOOKERS)]
         loops += [Loop(f"act-{number}", actor.step, 0.25) for number in range(2)]
@@ -188,6 +198,7 @@ class App:
         loops += [
             Loop("keep-leases", keeper.step, RENEW_SECONDS),
             Loop("housekeeping", housekeeper.step, 60.0),
+            Loop("rehearse", rehearser.step, 5.0),
         ]
         return loops
 

@@ -31,8 +31,8 @@ def explain(client: Client, watch_id: str, as_json: bool, replay: bool, path: st
     With --replay, say instead whether its decisions can be computed once more, bit for bit; no daemon is asked.
 
     \b
-    Exit status with --replay: 0 every look reproduced, 1 one differs,
-                               3 it cannot be told, 5 an error, 2 usage.
+    Exit status with --replay: 0 every look reproduced, 3 it cannot be told,
+                               5 one differs or an error, 2 usage.
     """  # noqa: D301  # click's mark for lines that stay as they are
     if replay:
         if path is None:

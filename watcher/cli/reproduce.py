@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from watcher import settings as configuration
-from watcher.cli.client import Failure, say
+from watcher.cli.client import FAILED, Failure, say
 from watcher.engine.reproduce import Reproduction
 from watcher.engine.reproduce import reproduce as computed_again
 from watcher.errors import ConfigError, StoreUnavailableError
@@ -13,7 +13,7 @@ from watcher.model.watch import Watch
 from watcher.store import watches
 from watcher.store.database import Database
 
-DIFFERS, UNKNOWN = 1, 3
+UNKNOWN = 3  # never 1, which everywhere means a deploy that regressed
 
 
 def reproduce(path: str, any_id: str) -> int:
@@ -38,13 +38,12 @@ def reproduce(path: str, any_id: str) -> int:
         raise Failure(f"there is no watch {any_id} in this store")
     for watch, result in results:
         say(_told(watch, result))
-    statuses = [status(result) for _, result in results]
-    return DIFFERS if DIFFERS in statuses else max(statuses)
+    return max(status(result) for _, result in results)
 
 
 def status(result: Reproduction) -> int:
     if result.difference is not None:
-        return DIFFERS
+        return FAILED
     return 0 if result.whole else UNKNOWN
 
 

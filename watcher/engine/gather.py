@@ -132,10 +132,7 @@ class Gather:
         gathered.data = gathered.calibration.to_bytes()
         # The chart shows what was normal before the deploy, whether or not the mathematics needs it again.
         begin = min(gathered.calibration.recent_from, watch.started_at - _SHOWN_WINDOWS * watch.policy.window)
-        gathered.recent = {
-            name: _final(series.between(begin, math.inf))
-            for name, series in gathered.histories.items()
-        }
+        gathered.recent = {name: _final(series.between(begin, math.inf)) for name, series in gathered.histories.items()}
         gathered.settled = not gathered.failures or now >= watch.until
         gathered.fresh = dict(gathered.recent)
         if gathered.settled:

@@ -43,3 +43,8 @@ def latest_of_all(tx: Tx) -> Mapping[str, Rehearsal]:
         newest, (table.service == newest.c.service) & (table.made_at == newest.c.made_at)
     )
     return {service: codec.load(Rehearsal, data) for service, data in tx.execute(query)}
+
+
+def latest_times(tx: Tx) -> Mapping[str, tuple[float, int]]:
+    """Service -> when its newest rehearsal was made, and how many placebos it judged."""
+    return {service: (made.made_at, made.placebos) for service, made in latest_of_all(tx).items()}

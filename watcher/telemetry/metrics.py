@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -14,6 +15,15 @@ from prometheus_client.process_collector import ProcessCollector
 
 _LAG = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600)
 _COST = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A service's newest rehearsal, as it is exposed; `detectable`: infinite where no harm that was tried shows."""
+
+    made_at: float
+    false_rollback_probability: float | None
+    detectable: Mapping[str, float]
 
 
 class Metrics:
@@ -52,9 +62,10 @@ class Metrics:
         self,
         watches: Callable[[], Mapping[str, int]],
         orders: Callable[[], Mapping[tuple[str, str], int]],
+        rehearsals: Callable[[], Mapping[str, Rehearsed]] = dict,
     ) -> None:
         """Exposes what the store counts, asked anew at each scrape."""
-        self.registry.register(_StoreCollector(watches, orders))
+        self.registry.register(_StoreCollector(watches, orders, rehearsals))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The exposition in the form that the `Accept` header asks for, and its content type."""
@@ -73,10 +84,14 @@ class Metrics:
 
 class _StoreCollector:
     def __init__(
-        self, watches: Callable[[], Mapping[str, int]], orders: Callable[[], Mapping[tuple[str, str], int]]
+        self,
+        watches: Callable[[], Mapping[str, int]],
+        orders: Callable[[], Mapping[tuple[str, str], int]],
+        rehearsals: Callable[[], Mapping[str, Rehearsed]],
     ) -> None:
         self._watches = watches
         self._orders = orders
+        self._rehearsals = rehearsals
 
     def collect(self) -> Iterable[Metric]:
         by_state = GaugeMetricFamily("watcher_watches", "Watches by state.", labels=["state"])
@@ -85,7 +100,29 @@ class _StoreCollector:
             by_state.add_metric([state], number)
         for (kind, state), number in self._orders().items():
             by_order.add_metric([kind, state], number)
-        return [by_state, by_order]
+        return [by_state, by_order, *self._rehearsed()]
+
+    def _rehearsed(self) -> Iterable[Metric]:
+        made_at = GaugeMetricFamily(
+            "watcher_rehearsal_timestamp_seconds", "When a service was last rehearsed.", labels=["service"]
+        )
+        falsely = GaugeMetricFamily(
+            "watcher_rehearsal_false_rollback_probability",
+            "Share of placebo deploys that were called harmful.",
+            labels=["service"],
+        )
+        seen = GaugeMetricFamily(
+            "watcher_rehearsal_detectable_harm",
+            "Smallest relative harm that is seen in 80 % of placebo deploys.",
+            labels=["service", "signal"],
+        )
+        for service, rehearsed in self._rehearsals().items():
+            made_at.add_metric([service], rehearsed.made_at)
+            if rehearsed.false_rollback_probability is not None:
+                falsely.add_metric([service], rehearsed.false_rollback_probability)
+            for signal, harm in rehearsed.detectable.items():
+                seen.add_metric([service, signal], harm)
+        return [made_at, falsely, seen]
 
     def describe(self) -> Iterable[Any]:
         return []

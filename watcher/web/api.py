@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from watcher.errors import ConflictError, MalformedError, NotFoundError
 from watcher.model.deploy import Phase
 from watcher.model.watch import Watch, WatchState
-from watcher.store import deploys, watches
+from watcher.store import deploys, rehearsals, watches
 from watcher.store.database import Tx
 from watcher.web import decide, views
 from watcher.web.answers import ErrorView
@@ -26,6 +26,7 @@ from watcher.web.schemas import (
     DeployAccepted,
     DeployList,
     DeployRequest,
+    RehearsalView,
     WatchDetail,
     WatchList,
     WatchView,
@@ -192,6 +193,17 @@ def chart(
     samples = {signal.name: web.samples(watch.id, signal.name) for signal in watch.policy.signals if signal.is_tickets}
     with web.database.read() as tx:
         return views.charts_view(tx, watch, samples, since)
+
+
+@router.get("/services/{name}/rehearsal", tags=["services"])
+def show_rehearsal(name: str, web: Context, _who: Reader) -> RehearsalView:
+    """What placebo deploys over the service's own history have shown, newest. `404`: unknown, or not yet rehearsed."""
+    with web.database.read() as tx:
+        found = rehearsals.latest(tx, name) if name in web.services else None
+    if found is None:
+        known = name in web.services
+        raise NotFoundError(f"{name} is not rehearsed yet" if known else f"there is no service {name}")
+    return RehearsalView.model_validate(found)
 
 
 @router.post("/watches/{watch_id}/approve", tags=["decisions"])

@@ -12,8 +12,9 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from watcher.errors import ConflictError
+from watcher.errors import ConflictError, NotFoundError
 from watcher.model.watch import Watch
+from watcher.store import rehearsals
 from watcher.verdict.explain import TITLES
 from watcher.web import decide, rows, views, words
 from watcher.web.api import Before, meant
@@ -74,6 +75,16 @@ def _first_step(web: Web) -> dict[str, Any]:
         "service": service.match.get("service", service.name) if service else None,
         "environment": environment if environment.isalnum() else "production",
     }
+
+
+@router.get("/services/{name}")
+def service_page(name: str, request: Request, web: Context, who: Reader) -> Response:
+    """What the service's rehearsal has shown."""
+    if name not in web.services:
+        raise NotFoundError(f"there is no service {name}")
+    with web.database.read() as tx:
+        made = rehearsals.latest(tx, name)
+    return render(request, "service.html", service=name, made=made, words=words, who=who)
 
 
 @router.get("/watches/{watch_id}")

@@ -187,6 +187,70 @@ class ChartsView(BaseModel):
     signals: list[ChartView]
 
 
+class ShareView(BaseModel):
+    """How often something happened in placebo deploys, with its 95 % interval."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    hits: int
+    trials: int
+    independent: int = Field(description="How many trials count as independent: the interval rests on these.")
+    value: float | None
+    low: float
+    high: float
+
+
+class ExtrapolatedView(BaseModel):
+    """A probability beyond what was measured, read off the tail of the scores."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    value: float
+    low: float
+    high: float
+
+
+class SignalRehearsalView(BaseModel):
+    """One signal over all placebo deploys."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    false_calls: ShareView
+    unmeasured: dict[str, int] = Field(description="Cause -> placebos in which the signal could not be judged.")
+    detectable: float | None = Field(description="Smallest lasting harm seen in 80 %; null: none that was tried.")
+    tried: float | None = Field(description="Harm at which time and veto were measured.")
+    looks: float | None = Field(description="Median until that harm was called.")
+    seconds: float | None
+    vetoed: ShareView = Field(description="How often that harm was put down to before the deploy.")
+    advice: list[str]
+
+
+class RehearsalView(BaseModel):
+    """Placebo deploys over a service's own history, with and without harm (docs/rehearsal.md)."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    service: str
+    made_at: Time
+    engine: str
+    numpy: str
+    false_rollback_probability: float = Field(description="As set; `false_calls` is what was measured.")
+    window: float
+    history: float = Field(description="Seconds.")
+    placebos: int
+    planned: int
+    windows: int = Field(description="Independent windows in the usable part of the history.")
+    false_calls: ShareView
+    resolved: float | None = Field(description="Smallest probability that these placebos resolve.")
+    resolvable: float | None = Field(description="The same of all windows.")
+    extrapolated: ExtrapolatedView | None
+    outcomes: dict[str, int]
+    signals: list[SignalRehearsalView]
+    cost: float
+    sentences: list[str]
+
+
 class DeployRequest(BaseModel):
     """A deploy, as a pipeline step tells it: the JSON of the generic hook."""
 

@@ -187,7 +187,7 @@ def test_the_command_says_it_in_one_line(house: House, tmp_path: Path) -> None:
     with house.database.write() as tx:
         tx.exec_driver_sql("update looks set score = score + 1 where at = ?", (START + 120,))
     differs = CliRunner().invoke(cli, [*arguments, "w-1"])
-    assert differs.exit_code == 1
+    assert differs.exit_code == 5
     assert "1 of 4 looks reproduced; then the look at " in differs.stdout
     assert CliRunner().invoke(cli, [*arguments, "w-2"]).exit_code == 5
     assert CliRunner().invoke(cli, ["explain", "--replay", "w-1"]).exit_code == 2

@@ -1,0 +1,145 @@
+"""Has every service rehearsed before its first deploy and daily after, in another process that nothing waits for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from watcher.errors import WatcherError
+from watcher.model.rehearsal import Rehearsal
+from watcher.store import memory, rehearsals
+from watcher.store.database import Database, Tx
+from watcher.telemetry.metrics import Rehearsed
+
+EVERY = 86400.0
+SOON = 3600.0  # until the next one, when there was too little history for a single placebo
+LATER = 600.0  # until the next try, when one failed
+AFTER_START = 120.0  # a daemon that has just started has other things to do
+LEASE = 60.0
+LIMIT = 1800.0  # seconds after which a process that should long be done is ended
+
+
+class Running(Protocol):
+    """A rehearsal under way in another process."""
+
+    def poll(self) -> int | None:
+        """Its exit status; None while it runs."""
+        ...
+
+    def words(self) -> str:
+        """What it said went wrong."""
+        ...
+
+    def end(self) -> None:
+        """Ends it now."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what it said."""
+        ...
+
+
+class Rehearser:
+    """Starts one rehearsal at a time, on one replica; `start(service)` begins one in a process of its own."""
+
+    def __init__(
+        self,
+        database: Database,
+        services: Sequence[str],
+        start: Callable[[str], Running],
+        owner: str,
+        log: Any,
+        after_start: float = AFTER_START,
+    ) -> None:
+        self._database = database
+        self._services = services
+        self._start = start
+        self._owner = owner
+        self._log = log
+        self._after_start = after_start
+        self._first: float | None = None
+        self._running: tuple[str, float, Running] | None = None
+        self._not_before: dict[str, float] = {}
+
+    def step(self, now: float) -> bool:
+        """Begins what is due, or looks after what runs; never waits for it."""
+        if self._first is None:
+            self._first = now
+        if not self._services or abs(now - self._first) < self._after_start:
+            return False
+        if self._running is None and self._due(now) is None:
+            return False
+        with self._database.write() as tx:
+            held = memory.hold(tx, "rehearse", self._owner, LEASE)
+        if self._running is not None:
+            self._look_after(*self._running, now)
+        elif held and (due := self._due(now)) is not None:  # asked again: another replica may just have done it
+            self._running = due, now, self._start(due)
+        return False
+
+    def stop(self) -> None:
+        """Ends what runs; it is begun again elsewhere, or after the next start."""
+        if self._running is not None:
+            self._running[2].end()
+            self._running = None
+
+    def _due(self, now: float) -> str | None:
+        with self._database.read() as tx:
+            done = rehearsals.latest_times(tx)
+        for service in self._services:
+            made_at, placebos = done.get(service, (0.0, 0))
+            # A clock that was set back must not put it off for ever.
+            fresh = made_at - EVERY < now < made_at + (EVERY if placebos else SOON)
+            put_off = now < self._not_before.get(service, 0.0) <= now + LATER
+            if not fresh and not put_off:
+                return service
+        return None
+
+    def _look_after(self, service: str, began: float, running: Running, now: float) -> None:
+        status = running.poll()
+        if status is None and abs(now - began) < LIMIT:
+            return
+        self._running = None
+        self._not_before[service] = now + LATER
+        if status is None:
+            running.end()
+            self._log.warning("rehearsal_postponed", service=service, error=f"not done within {LIMIT:g} s")
+            return
+        error = running.words() or f"exit status {status}"
+        running.close()
+        if status:
+            self._log.warning("rehearsal_postponed", service=service, error=error)
+        else:
+            self._tell(service)
+
+    def _tell(self, service: str) -> None:
+        with self._database.read() as tx:
+            made = rehearsals.latest(tx, service)
+        if made is None:
+            raise WatcherError(f"the rehearsal of {service} ended well and stored nothing")
+        self._log.info(
+            "rehearsed",
+            service=service,
+            placebos=made.placebos,
+            called=made.false_calls.hits,
+            seconds=round(made.cost, 1),
+            detectable=detectable(made),
+        )
+
+
+def detectable(made: Rehearsal) -> dict[str, float | None]:
+    """Signal -> the smallest harm that shows, rounded; None: none that was tried."""
+    return {one.name: None if one.detectable is None else round(one.detectable, 3) for one in made.signals}
+
+
+def exposed(tx: Tx) -> Mapping[str, Rehearsed]:
+    """Service -> its newest rehearsal, as metrics show it."""
+    return {
+        service: Rehearsed(
+            made.made_at,
+            made.false_calls.value,
+            {one.name: one.detectable or math.inf for one in made.signals if one.tried is not None},
+        )
+        for service, made in rehearsals.latest_of_all(tx).items()
+    }
