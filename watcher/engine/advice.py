@@ -67,8 +67,12 @@ def _resolution(made: Rehearsal, chosen: str) -> Iterator[str]:
     tail = made.extrapolated
     yield (
         f"Below that it is extrapolated, not measured: if the scores' tail goes on as it began, harm is called falsely"
-        f" in {percent(tail.value)} of deploys ({percent(tail.low)} to {percent(tail.high)})."
+        f" in {_small(tail.value)} of deploys ({_small(tail.low)} to {_small(tail.high)})."
     )
+
+
+def _small(probability: float) -> str:
+    return percent(probability) if probability >= 1e-4 else "less than 0.01 %"
 
 
 def interval(share: Share) -> str:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from support.made import service, signal, tickets
 from support.made_history import END, STEP, counts, ratio
+from support.made_rehearsal import rehearsal
 
-from watcher.engine import injection, placebo
+from watcher.engine import advice, injection, placebo
 from watcher.engine.proportions import beyond, resolvable, share
+from watcher.model.rehearsal import Extrapolated
 from watcher.model.series import Series
 from watcher.model.service import Harm, Kind
 
@@ -49,6 +51,12 @@ def test_a_tail_that_keeps_its_word_is_extrapolated_to_it() -> None:
 @pytest.mark.parametrize("scores", [[], [0.1] * 40, [0.1, 0.5, 0.9] * 4, [5.0] * 20 + [6.0] * 20])
 def test_what_would_be_a_guess_is_not_extrapolated(scores: list[float]) -> None:
     assert beyond(scores, 2.0) is None
+
+
+def test_a_tail_too_thin_to_name_is_called_less_than_it() -> None:
+    tail = Extrapolated(2e-4, 8.5e-7, 0.012)
+    text = " ".join(advice.sentences(rehearsal(extrapolated=tail)))
+    assert "in 0.02 % of deploys (less than 0.01 % to 1.2 %)" in text
 
 
 def test_struck_out_events_leave_the_noise_of_fewer_events() -> None:
