@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from typing import NoReturn, TextIO
 
 import click
@@ -23,20 +24,25 @@ def import_(path: str, source: str, file: TextIO) -> None:
     """Fill a source's history from FILE, OpenMetrics text with timestamps (`-` is standard input)."""
     try:
         settings = configuration.load(path, os.environ)
-        database = Database(settings.store_url.get_secret_value())
-        database.migrate()
-        adapter = build_adapters(settings, database).sources.get(source)
-        if adapter is None:
-            _fail(f"no source named {source}; the configuration has {', '.join(sorted(settings.sources)) or 'none'}")
-        if not isinstance(adapter, Imports):
-            _fail(f"source {source} keeps no history of its own: nothing to import into")
-        signals = signals_of(settings.services, source)
-        kept = adapter.import_openmetrics(file, signals)
+        with closing(Database(settings.store_url.get_secret_value())) as database:
+            database.migrate()
+            kept, signals = _import(settings, database, source, file)
     except (ConfigError, StoreUnavailableError, MalformedError) as error:
         _fail(str(error))
-    click.echo(f"{kept} samples imported into {source} for {len(signals)} signals")
+    click.echo(f"{kept} samples imported into {source} for {signals} signal{'' if signals == 1 else 's'}")
     if not kept:
         _fail("nothing in the file matches what the signals of this source ask for")
+
+
+def _import(settings: configuration.Settings, database: Database, source: str, file: TextIO) -> tuple[int, int]:
+    """Number of samples kept, and of signals that may ask for them."""
+    adapter = build_adapters(settings, database).sources.get(source)
+    if adapter is None:
+        _fail(f"no source named {source}; the configuration has {', '.join(sorted(settings.sources)) or 'none'}")
+    if not isinstance(adapter, Imports):
+        _fail(f"source {source} keeps no history of its own: nothing to import into")
+    signals = signals_of(settings.services, source)
+    return adapter.import_openmetrics(file, signals), len(signals)
 
 
 def _fail(message: str) -> NoReturn:
