@@ -13,10 +13,8 @@ from watcher.detect.before import Before, find_before
 from watcher.detect.clean import clean, longest_run
 from watcher.detect.combine import costs
 from watcher.detect.detectable import detectable
-from watcher.detect.fitting import MOST_POINTS, Judge, Model, Past, Quiet, fit_judge, fit_model, upper_fence
-from watcher.detect.forecast import REACH
+from watcher.detect.fitting import MOST_POINTS, Judge, Model, Past, Quiet, fit_judge, fit_model
 from watcher.detect.noise import Noise, Scale, standardise
-from watcher.detect.path import Path, follow
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.finding import Cause
 from watcher.model.series import Floats, Series
@@ -51,7 +49,6 @@ class Calibrated:
     looks: int
     judges: tuple[Judge, ...]
     witness: Judge | None
-    path: Path
     before: tuple[Before, ...]
     cause: Cause | None
     cost: float
@@ -150,9 +147,8 @@ def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> t
 
 
 def _unusable(draft: _Draft, cause: Cause, note: str) -> Calibrated:
-    nothing = Path(np.zeros(1), np.ones(1), np.ones(1))
     return Calibrated(
-        draft.signal.name, draft.axis, draft.first, draft.looks, (), None, nothing, (), cause, 0.0, None,
+        draft.signal.name, draft.axis, draft.first, draft.looks, (), None, (), cause, 0.0, None,
         0, 0, None, None, 1.0, note,
     )  # fmt: skip
 
@@ -186,7 +182,6 @@ def _calibrate(
         judges.insert(0, judge)
         before.insert(0, find_before(judge, controlled_past, harm, looks))
     known_places = np.flatnonzero(known)
-    high = float(upper_fence(model.noise, np.array([1.0]), REACH)[0]) if not model.noise.counts else 1e6
     calibrated = Calibrated(
         name=draft.signal.name,
         axis=draft.axis,
@@ -194,7 +189,6 @@ def _calibrate(
         looks=looks,
         judges=tuple(judges),
         witness=_witness(draft, model),
-        path=follow(model.forecast, model.past_z, model.past_w, high, looks),
         before=tuple(before),
         cause=None,
         cost=0.0,

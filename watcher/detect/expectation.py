@@ -59,7 +59,7 @@ def shifted(noise: Noise, profile: Floats, level: Floats, totals: Floats | None)
 
 def expect(calibrated: Calibrated, judge: Judge, grid: Grid, shared: Floats | None) -> Expected:
     """What the buckets since the deploy would have been without it; `shared` is what the control explains, relative."""
-    path = calibrated.path.part(grid.first - calibrated.first + len(grid))
+    path = judge.path.part(grid.first - calibrated.first + len(grid))
     keep = slice(grid.first - calibrated.first, None)
     level = path.level[keep] if shared is None else path.level[keep] + shared
     profile = judge.model.profile.at(calibrated.axis, grid.first + np.arange(len(grid)))
@@ -143,6 +143,6 @@ def _levels(calibrated: Calibrated, judge: Judge, grid: Grid) -> tuple[Floats, F
     after = max(calibrated.first - grid.first, 0)
     if after < len(grid):
         skip = max(grid.first - calibrated.first, 0)
-        path = calibrated.path.part(skip + len(grid) - after)
+        path = judge.path.part(skip + len(grid) - after)
         level[after:], wide[after:] = path.level[skip:], path.point[skip:] * judge.local
     return level, wide

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watcher.detect.baseline import Ints, Profile, fit_profile, flat
-from watcher.detect.forecast import REACH, Forecast, fit_forecast
+from watcher.detect.forecast import REACH, Forecast, fit_forecast, followed
 from watcher.detect.noise import Noise, Scale, active, fit_variance, measure, moments, scale_of, standardise
+from watcher.detect.path import Path, follow
 from watcher.detect.statistics import CLIP, Shape, growing, pulled, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.detect.window import Axis, Grid
@@ -48,11 +49,13 @@ class Model:
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
     """The history as the model sees it, shape (n,): deviations `z` with their sensitivities `weight` as the noise has
-    them; innovations `eps` with theirs, `w`, in units of the innovations' own s.d.
+    them, and `alone`, what the control leaves of them; innovations `eps` with their sensitivities `w`, in units of the
+    innovations' own s.d.
     """
 
     first: int
     z: Floats
+    alone: Floats
     weight: Floats
     w: Floats
     eps: Floats
@@ -79,6 +82,7 @@ class Judge:
     """Everything that judges one signal in one way.
 
     Attributes:
+        path: where the signal would go without the deploy, less what the control explains.
         local: noise just before the deploy over usual noise.
         overlap: probability of either statistic over the sum of both, from quiet windows.
         control: name of the control that the model uses, or None.
@@ -86,6 +90,7 @@ class Judge:
 
     model: Model
     shape: Shape
+    path: Path
     main: Tail
     spike: Tail
     local: float
@@ -147,7 +152,13 @@ def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None, *, days:
     memory = min(forecast.memory, len(z))
     model = Model(profile, noise, forecast, mean_eps, scale_eps, least, z[len(z) - memory :], w[len(z) - memory :])
     past_eps = np.where(seen, (eps - mean_eps) / scale_eps, 0.0)
-    return model, Past(grid.first, z, w, w * seen / scale_eps, past_eps, high / scale_eps)
+    return model, Past(grid.first, z, _alone(forecast, z, w, pair), w, w * seen / scale_eps, past_eps, high / scale_eps)
+
+
+def _alone(forecast: Forecast, z: Floats, w: Floats, control: tuple[Floats, Floats] | None) -> Floats:
+    if control is None or forecast.control is None or forecast.control_kappa is None:
+        return z
+    return z - w * followed(forecast.control, forecast.control_kappa, control)
 
 
 def _grain(scale: Scale, kind: Kind, values: Floats, weights: Floats) -> float:
@@ -245,7 +256,11 @@ def fit_judge(
     main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE)
     spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG)
     overlap = shared(combine(main_tail, spike_tail, 1.0, main, spike) + MARGIN, independent, 1.0)
-    judge = Judge(model, shape, main_tail, spike_tail, float(local[-1]), overlap, independent, control)
+    memory = len(model.past_z)
+    upper = np.inf if counts else REACH
+    newest = len(past.w) - memory
+    path = follow(model.forecast, past.alone[newest:], past.weight[newest:], upper, looks)
+    judge = Judge(model, shape, path, main_tail, spike_tail, float(local[-1]), overlap, independent, control)
     return judge, Quiet(past.first + starts, judge.evidence(main, spike), independent)
 
 
