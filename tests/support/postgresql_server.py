@@ -12,14 +12,11 @@ from typing import Self
 
 from support.programs import Program, free_port, require
 
-_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-
 
 class PostgresqlServer:
     """`url` is the SQLAlchemy URL of an empty database."""
 
     def __init__(self, directory: Path) -> None:
-        os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _BIN)])
         self._initdb, self._postgres, self._psql = require("initdb", "postgres", "psql")
         self._directory = directory
         self._port = free_port()

@@ -16,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
-_PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/share/request-tracker5/libexec"))
+_POSTGRESQL = map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+_PLACES = os.pathsep.join(
+    (os.environ.get("PATH", ""), "/usr/sbin", "/usr/share/request-tracker5/libexec", *_POSTGRESQL)
+)
 
 
 def require(*names: str) -> list[str]:
