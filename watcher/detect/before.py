@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from watcher.detect.baseline import Ints
 from watcher.detect.fitting import Judge, Past, local_noise, signs
-from watcher.detect.statistics import CLIP, pulled, scan, signed_root
+from watcher.detect.statistics import CLIP, STRETCHES, pulled, scan, signed_root
+from watcher.detect.tail import Growth, fit_tail
 from watcher.model.series import Floats
 from watcher.model.service import Harm
 
@@ -16,6 +18,7 @@ MOST = 720  # buckets of them
 CERTAIN = float(np.log(100.0))  # -ln of the probability at which a change before the deploy counts as one
 NEAREST = 2  # buckets before the deploy; in a single one anything can happen
 KEPT = 0.5  # share of a change that must still be there
+UNUSUAL = 0.25  # share of it by which the level must be off the usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ Buckets = tuple[Floats, Floats, Floats]  # as the arrays of `Before`, since the 
 
 
 def find_before(judge: Judge, past: Past, harm: Harm, looks: int) -> Before:
-    """The windows that end at the deploy, judged as if a deploy had begun with each; `past` is the judge's own."""
+    """What `past`, the judge's own, shows at its end."""
     size = min(len(past.w), WINDOWS * looks, MOST)
     eps, w, high = past.eps[-size:] / judge.local, past.w[-size:] / judge.local, past.high[-size:]
     before = Before(eps, w, high, None)
@@ -62,20 +65,57 @@ def find_before(judge: Judge, past: Past, harm: Harm, looks: int) -> Before:
 
 
 def _significant(judge: Judge, past: Past, harm: Harm, looks: int) -> float | None:
-    """The direction of what these windows show, if it is more than chance."""
-    best: tuple[float, float] | None = None
-    backs = [back for back in range(1, WINDOWS + 1) if len(past.w) >= back * looks]
-    for back in backs:
-        start = len(past.w) - back * looks
-        stop = start + looks
-        local = float(local_noise(past, np.array([start]))[0])
-        eps, w = past.eps[None, start:stop] / local, past.w[None, start:stop] / local
-        for sign in signs(harm):
-            result = scan(eps, w, past.high[None, start:stop], judge.shape, sign)
-            evidence = float(judge.evidence(result.main.max(axis=1), result.spike.max(axis=1))[0])
-            if evidence >= CERTAIN + np.log(len(backs)) and (best is None or evidence > best[0]):
-                best = evidence, sign
-    return None if best is None else best[1]
+    """The direction of what the history's end shows, if that is more than chance: by two tests, half of it each."""
+    directions = signs(harm)
+    found = [
+        (evidence, sign)
+        for sign in directions
+        for evidence in (_under_way(judge, past, sign, looks), _windows(judge, past, sign, looks))
+    ]
+    evidence, sign = max(found, default=(0.0, 0.0))
+    return sign if evidence >= CERTAIN + np.log(len(found)) else None
+
+
+def _under_way(judge: Judge, past: Past, sign: float, looks: int) -> float:
+    """Evidence (-ln p) that some stretch that ends at the deploy is unlike those that end elsewhere in the history."""
+    size = len(past.w)
+    reach = min(WINDOWS * looks, MOST, size // 3)
+    lengths = [length for length in (*STRETCHES[1:], 233, 377, 610) if length <= reach]
+    if not lengths:
+        return 0.0
+    # What is under way now is no example of what is usual, if there is enough besides.
+    newest = size - min(WINDOWS * looks, size // 3)
+    ends = np.arange(newest, lengths[-1] - 1, -max(looks // 6, 1))[::-1]
+    tail = fit_tail(_standing(judge, past, sign, lengths, ends), (newest - lengths[-1]) / looks, Growth.SQUARE)
+    return float(tail.evidence(_standing(judge, past, sign, lengths, np.array([size])))[0])
+
+
+def _windows(judge: Judge, past: Past, sign: float, looks: int) -> float:
+    """Evidence (-ln p) of the windows that end at the deploy, each judged as if a deploy had begun with it.
+
+    Older harm is seen only here, where the forecast has followed it since.
+    """
+    backs = min(len(past.w) // max(looks, 1), WINDOWS)
+    starts = len(past.w) - looks * np.arange(1, backs + 1)
+    if not backs:
+        return 0.0
+    places = starts[:, None] + np.arange(looks)
+    local = local_noise(past, starts)[:, None]
+    result = scan(past.eps[places] / local, past.w[places] / local, past.high[places], judge.shape, sign)
+    return float(judge.main.evidence(result.main.max(axis=1)).max()) - float(np.log(backs))
+
+
+def _standing(judge: Judge, past: Past, sign: float, lengths: list[int], ends: Ints) -> Floats:
+    """The largest deviation, in s.d., of the last `lengths` buckets before each of `ends`; shape (len(ends),)."""
+    local = local_noise(past, ends)
+    eps = sign * past.w * np.clip(past.eps, -CLIP, past.high)
+    total, weight = (np.concatenate([[0.0], np.cumsum(each)]) for each in (eps, past.w * past.w))
+    out = np.full(len(ends), -np.inf)
+    for length in lengths:
+        part, information = total[ends] - total[ends - length], weight[ends] - weight[ends - length]
+        root = signed_root(part / local**2, information / local**2, sign, judge.shape.counts)
+        np.maximum(out, root / judge.shape.spread[min(length, len(judge.shape.spread)) - 1], out=out)
+    return out
 
 
 def _claim(judge: Judge, before: Before, past: Past, sign: float) -> Claim | None:
@@ -88,8 +128,9 @@ def _claim(judge: Judge, before: Before, past: Past, sign: float) -> Claim | Non
     earlier = slice(max(onset - max(size, 10), 0), onset)
     base = level_of(past.z[earlier], past.weight[earlier])
     effect = level_of(past.z[onset:], past.weight[onset:]) - base
-    newest = level_of(past.z[-min(8, size) :], past.weight[-min(8, size) :]) - base
-    if sign * effect <= 0 or sign * newest < KEPT * sign * effect:
+    newest = level_of(past.z[-min(8, size) :], past.weight[-min(8, size) :])
+    # The end of a burst is no harm: what there is must be off the usual too, which may have learned of it.
+    if sign * effect <= 0 or sign * (newest - base) < KEPT * sign * effect or sign * newest < UNUSUAL * sign * effect:
         return None
     return Claim(sign, -size, effect, base)
 
@@ -103,15 +144,17 @@ def level_of(z: Floats, w: Floats) -> float:
 def shift_gain(judge: Judge, before: Before, seen: Buckets, sign: float, *, clipped: bool = True) -> Floats:
     """Log likelihood ratio of a lasting shift that begins with each bucket, against none.
 
-    Over the buckets before the deploy and those `seen` since, shape (n,). Clipped, no single bucket proves anything;
-    else a large one says by its size where the change was.
+    Over the buckets before the deploy and those `seen` since, shape (n,). The forecast follows a shift as its response
+    says, or not at all: there are limits to what it believes. Clipped, no single bucket proves anything; else a large
+    one says by its size where the change was.
     """
     eps, w, high = (np.concatenate(pair) for pair in zip((before.eps, before.w, before.high), seen, strict=True))
     eps = np.clip(eps, -CLIP, high) if clipped else pulled(eps, high)
     response = judge.model.forecast.response(len(w))
-    total, information = _ahead(eps * w, response), _ahead(w * w, response * response)
-    root = signed_root(sign * total, information, sign, judge.shape.counts)
-    return np.asarray(np.maximum(root, 0.0) ** 2 / 2, dtype=np.float64)
+    followed = _ahead(eps * w, response), _ahead(w * w, response * response)
+    ignored = np.cumsum((eps * w)[::-1])[::-1], np.cumsum((w * w)[::-1])[::-1]
+    roots = [signed_root(sign * total, weight, sign, judge.shape.counts) for total, weight in (followed, ignored)]
+    return np.asarray(np.maximum(np.maximum(*roots), 0.0) ** 2 / 2, dtype=np.float64)
 
 
 def _ahead(values: Floats, response: Floats) -> Floats:

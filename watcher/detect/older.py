@@ -7,21 +7,23 @@ reaches c nats is at most exp(-c) (Ville's inequality): at most one deploy in a 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from watcher.detect.before import CERTAIN, NEAREST, Before, Buckets, level_of, shift_gain
+from watcher.detect.baseline import Ints
+from watcher.detect.before import CERTAIN, KEPT, NEAREST, Before, Buckets, shift_gain
 from watcher.detect.fitting import Judge
-from watcher.detect.forecast import REACH
 from watcher.detect.judging import Seen, deviations
+from watcher.detect.noise import Scale
 from watcher.detect.onset import Onset, locate
 from watcher.detect.opinion import LN10, Opinion, Subject
-from watcher.detect.statistics import CLIP, scan
+from watcher.detect.statistics import CLIP, TINY, scan
 from watcher.model.series import Floats
 
 OVERSHOOT = 1.0  # nats by which the walk passes a bound when it does
-FRESH = (8, 13, 21, 34, 55, 89, 144)  # buckets before the deploy that its level is read from
-NEAR, LATEST = 8, 20  # buckets just before the deploy, and the newest since
-SURE = 4.0  # s.e. by which a level must have left another
+GROWING = {Scale.EVENTS, Scale.SHARE, Scale.RELATIVE}  # scales on which noise grows with the level
+FRESH = (13, 34, 89)  # buckets before the deploy that its level is read from
 DOUBT = 2.0  # s.e. by which the harm before the deploy may be larger than seen
 
 
@@ -41,16 +43,21 @@ def older(subject: Subject, opinion: Opinion, seen: Seen, suspect: float) -> tup
     """
     judge, verdict, before = opinion.judge, opinion.verdict, _before(subject, opinion)
     claim = before.claim
+    if claim is not None and abs(claim.effect) < subject.signal.min_effect:
+        claim = None
     if opinion.evidence / LN10 < suspect:
         z, w, _ = deviations(judge, subject.calibrated.axis, seen.grid)
         if claim is None or not claim.is_still_there(z, w):
             return None
         return 0.0, f"a change of {claim.effect:+.0%} was under way before the deploy"
+    onsets = [claim.onset] if claim is not None and claim.sign == verdict.sign else []
     gain = shift_gain(judge, before, verdict.until_surest, verdict.sign)
-    onsets = [each for each in (_proved(judge, gain, len(before.w)),) if each is not None]
-    if claim is not None and claim.sign == verdict.sign:
-        onsets.append(claim.onset)
-    if not onsets or _outgrown(subject, seen, min(onsets), verdict.sign):
+    proved = _proved(judge, before, gain, verdict.until_surest, verdict.sign)
+    if proved is not None:
+        onsets.append(proved)
+    elif _is_new(judge, before, gain):
+        return None
+    if not onsets:
         return None
     since = verdict.eps, verdict.w, verdict.high
     least = subject.signal.min_effect
@@ -62,35 +69,52 @@ def _before(subject: Subject, opinion: Opinion) -> Before:
     return subject.calibrated.before[subject.calibrated.judges.index(opinion.judge)]
 
 
-def _proved(judge: Judge, gain: Floats, deploy: int) -> int | None:
+def _is_new(judge: Judge, before: Before, gain: Floats) -> bool:
+    """Whether an onset since the deploy is likelier than all before it beyond doubt, whatever else there was."""
+    deploy = len(before.w)
+    lead = gain[deploy:].max(initial=0.0) - gain[: max(deploy - NEAREST + 1, 0)].max(initial=0.0)
+    return bool(lead >= CERTAIN * max(float(judge.shape.spread[-1]), 1.0) ** 2)
+
+
+def _proved(judge: Judge, before: Before, gain: Floats, seen: Buckets, sign: float) -> int | None:
     """The likeliest onset before the deploy, if it is likelier than all since beyond doubt; counted from the deploy."""
+    deploy = len(before.w)
     if deploy < NEAREST or len(gain) <= deploy:
         return None
     ago = np.arange(deploy, NEAREST - 1, -1)
-    spread = judge.shape.spread[np.minimum(ago, len(judge.shape.spread)) - 1]
-    lead = (gain[: len(ago)] - gain[deploy:].max()) / np.maximum(spread, 1.0) ** 2
+    spread = np.maximum(judge.shape.spread[np.minimum(ago, len(judge.shape.spread)) - 1], 1.0)
+    lead = np.minimum(gain[: len(ago)] - gain[deploy:].max(), _alone(judge, before, seen, sign, ago)) / spread**2
     best = int(np.argmax(lead))
     return best - deploy if lead[best] >= CERTAIN - OVERSHOOT else None
 
 
-def _outgrown(subject: Subject, seen: Seen, onset: int, sign: float) -> bool:
-    """Whether the level left that of the buckets just before the deploy by at least half of what began with `onset`.
+def _alone(judge: Judge, before: Before, seen: Buckets, sign: float, ago: Ints) -> Floats:
+    """Log likelihood ratio of the harm, at the size seen, in the last `ago` buckets before the deploy alone.
 
-    A signal that wanders shows some change before most deploys; what steps away from it since is not that change.
+    The size is that of all buckets since, but no less than what those after the deploy leave room for. Where the later
+    half of the buckets before does not show it, the ratio is minus infinity: wild ones that had passed are no harm
+    that lasts.
     """
-    judge = subject.calibrated.judges[-1]
-    z, w, _ = deviations(judge, subject.calibrated.axis, seen.grid)
-    z, w = z[-LATEST:], w[-LATEST:]
-    past_z, past_w = judge.model.past_z, judge.model.past_w
-    start = max(len(past_z) + onset, 0)
-    earlier = slice(max(start - LATEST, 0), start)
-    near = level_of(past_z[-NEAR:], past_w[-NEAR:])
-    had = sign * (near - level_of(past_z[earlier], past_w[earlier]))
-    weights = float(w @ w), float(past_w[-NEAR:] @ past_w[-NEAR:])
-    if min(weights) <= 0:
-        return False
-    error = judge.model.scale * judge.local * float(np.sqrt(1 / weights[0] + 1 / weights[1]))
-    return sign * (level_of(z, w) - near) >= max(had / 2, SURE * error)
+    total, weight = (np.cumsum(each[::-1])[ago - 1] for each in _evidence((before.eps, before.w, before.high), sign))
+    late, late_weight = (
+        np.cumsum(each[::-1])[(ago + 1) // 2 - 1] for each in _evidence((before.eps, before.w, before.high), sign)
+    )
+    since, since_weight = (float(each.sum()) for each in _evidence(seen, sign))
+    least = (since - DOUBT * math.sqrt(since_weight)) / max(since_weight, TINY)
+    size = np.maximum((total + since) / np.maximum(weight + since_weight, TINY), least)
+    if judge.shape.counts:
+        # Of an equivalent Poisson count, as in `signed_root`.
+        factor = np.maximum(1 + sign * size, TINY)
+        ratio = (weight + sign * total) * np.log(factor) - weight * (factor - 1)
+    else:
+        ratio = total * size - weight * size * size / 2
+    lasted = late >= KEPT * size * late_weight - np.sqrt(late_weight)
+    return np.where(lasted & (size > 0), ratio, -np.inf)
+
+
+def _evidence(buckets: Buckets, sign: float) -> tuple[Floats, Floats]:
+    eps, w, high = buckets
+    return sign * np.clip(eps, -CLIP, high) * w, w * w
 
 
 def _grown(judge: Judge, before: Before, onset: int, since: Buckets, sign: float, least: float) -> float:
@@ -100,35 +124,26 @@ def _grown(judge: Judge, before: Before, onset: int, since: Buckets, sign: float
     """
     eps, w, high = since
     size = _harm_before(judge, before, onset, sign) + least
-    part = _shown(judge, w, sign * size, judge.model.forecast.response(len(eps) - onset)[-onset:])
-    # What is larger scatters more.
-    wider = 1 + size if sign > 0 else 1.0
-    rest, w = np.where(w > 0, (eps - part) / wider, 0.0), w / wider
+    # More events scatter more.
+    wider = 1 + size if sign > 0 and judge.model.noise.scale in GROWING else 1.0
+    rest, w = np.where(w > 0, (eps - sign * size * w) / wider, 0.0), w / wider
     result = scan(rest[None], w[None], high[None], judge.shape, sign)
     return float(judge.evidence(result.main.max(axis=1), result.spike.max(axis=1))[0])
 
 
-def _shown(judge: Judge, w: Floats, size: float, response: Floats) -> Floats:
-    """Mean of the innovations under a shift of relative size `size`: the forecast follows it so far and no farther."""
-    reach = REACH / (judge.model.scale * judge.local)
-    high = np.inf if judge.model.noise.counts else reach
-    return np.asarray(w * size - np.clip(w * size, -reach, high) * (1 - response), dtype=np.float64)
-
-
 def _harm_before(judge: Judge, before: Before, onset: int, sign: float) -> float:
-    """As large as the harm may have been just before the deploy, relative; never negative."""
+    """As large as the harm may have been just before the deploy, relative, as far as it was news; never negative."""
     sizes = [0.0]
-    response = judge.model.forecast.response(-onset)
     for length in (-onset, *(each for each in FRESH if each < -onset)):
-        eps, news = before.eps[-length:], response[-length:] * before.w[-length:]
-        known = news > 0
+        eps, w = before.eps[-length:], before.w[-length:]
+        known = w > 0
         if not known.any():
             continue
         # Mean of what is within reach of the median: neither one wild bucket nor a hundred large ones mislead it.
-        middle = float(np.median(eps[known] / news[known]))
-        information = float(news @ news)
-        rest = np.clip(eps - news * middle, -CLIP, before.high[-length:])
-        size = middle + float(rest @ news) / information
+        middle = float(np.median(eps[known] / w[known]))
+        information = float(w @ w)
+        rest = np.clip(eps - w * middle, -CLIP, before.high[-length:])
+        size = middle + float(rest @ w) / information
         spread = max(float(judge.shape.spread[min(length, len(judge.shape.spread)) - 1]), 1.0)
         doubt = DOUBT if length == -onset else DOUBT / 2
         sizes.append(sign * size + doubt * spread / float(np.sqrt(information)))
