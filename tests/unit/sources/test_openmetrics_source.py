@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, enable_created_metrics
 from prometheus_client import generate_latest as write_text
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from support.fault_server import Answer, FaultServer, Request
@@ -119,6 +119,7 @@ def test_a_series_that_appears_does_not_jump(shop: Shop) -> None:
 
 def test_a_series_that_is_known_to_be_new_counts_from_zero(shop: Shop) -> None:
     """`_created` says when a series began: what it counts when it is first seen happened since the scrape before."""
+    enable_created_metrics()  # type: ignore[no-untyped-call]  # the watcher's own metrics switch them off
     registry = CollectorRegistry()
     errors = Counter("errors", "Errors", ["code"], registry=registry)
     signal = a_signal(Kind.COUNT, counter="errors_total")
