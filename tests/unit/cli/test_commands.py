@@ -29,7 +29,7 @@ def test_status_shows_the_newest_first_and_what_waits(invoke: Invoke, seeded: Se
     assert [re.findall(r"w-\d{4}", line)[0] for line in lines[1:7]] == [
         *("w-0044", "w-0043", "w-0042", "w-0041", "w-0020", "w-0019")
     ]
-    assert re.search(r"\b1[345] min ago", lines[2])
+    assert re.search(r"\b\d+ min ago", lines[2])
     assert "Rollback to v42 waits for approval" in lines[2]
     assert "users recovered" in lines[4]
     assert lines[-1].endswith("watcher approve w-0043 --reason TEXT, or refuse")
