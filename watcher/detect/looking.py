@@ -92,7 +92,8 @@ class _Look:
         score = min(judged.evidence / LN10, CAP)
         expected = expect(self.subject.calibrated, judged.judge, seen.grid, judged.shared)
         harmed = score - cost >= suspect
-        onset = onset_of(self.subject, judged) if harmed else None
+        grown = arrived is not None and arrived[0] - cost >= self.threshold
+        onset = onset_of(self.subject, judged, grown=grown) if harmed else None
         spike = _spike(judged.verdict.sign, expected, seen.grid, judged.judge) if harmed else None
         start, stop = _part(seen.grid, onset, spike)
         effect = effect_of(judged.judge, expected, seen.grid, start, stop)
@@ -101,7 +102,7 @@ class _Look:
             finding = self._with_onset(finding, onset, len(seen.grid))
         kind = Cause.LEVEL_SHIFT if spike is None else Cause.SPIKE
         veto = self._veto(judged, seen, suspect + cost, start)
-        if arrived is not None and arrived[0] - cost < self.threshold:
+        if arrived is not None and not grown:
             veto = Cause.PRE_EXISTING, arrived[1]
         if veto is not None:
             return replace(finding, state=State.SUSPECT, cause=veto[0], note=veto[1])

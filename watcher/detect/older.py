@@ -27,11 +27,13 @@ FRESH = (13, 34, 89)  # buckets before the deploy that its level is read from
 DOUBT = 2.0  # s.e. by which the harm before the deploy may be larger than seen
 
 
-def onset_of(subject: Subject, opinion: Opinion) -> Onset | None:
-    """When the harm began, in buckets since the deploy (negative: before it)."""
+def onset_of(subject: Subject, opinion: Opinion, *, grown: bool) -> Onset | None:
+    """When the harm began, in buckets since the deploy (negative: before it); what has `grown`, since the deploy."""
     before, verdict = _before(subject, opinion), opinion.verdict
     gain = shift_gain(opinion.judge, before, verdict.until_surest, verdict.sign, clipped=False)
     deploy = len(before.w)
+    if grown:
+        gain[:deploy] = -np.inf
     found = locate(gain, deploy)
     return None if found is None else Onset(found.at - deploy, found.low - deploy, found.high - deploy)
 
@@ -145,6 +147,7 @@ def _harm_before(judge: Judge, before: Before, onset: int, sign: float) -> float
         rest = np.clip(eps - w * middle, -CLIP, before.high[-length:])
         size = middle + float(rest @ w) / information
         spread = max(float(judge.shape.spread[min(length, len(judge.shape.spread)) - 1]), 1.0)
-        doubt = DOUBT if length == -onset else DOUBT / 2
+        # The largest of several lies on the safe side by itself.
+        doubt = DOUBT if length == -onset else 0.0
         sizes.append(sign * size + doubt * spread / float(np.sqrt(information)))
     return max(sizes)

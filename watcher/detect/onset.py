@@ -12,7 +12,7 @@ from watcher.model.series import Floats
 # Within which the log likelihood of the true onset stays of the best one's in 95 % of cases: it is the maximum of two
 # random walks away from the truth, each of which passes c with a probability of at most exp(-c).
 INTERVAL = float(np.log(2 / 0.05))
-FAVOUR = float(np.log(10.0))  # prior odds of the deploy's first bucket against any other
+FAVOUR = float(np.log(5.0))  # prior odds of the deploy's first bucket against any other
 FEWEST = 6
 
 

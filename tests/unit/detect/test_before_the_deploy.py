@@ -69,6 +69,7 @@ def test_harm_that_grows_at_the_deploy_is_still_called(since: int) -> None:
     first = _watched(signal(), -since, (since, 0.8), (0, 0.5))
     assert first.score >= 2
     assert first.signals[0].state is State.ALARM
+    assert first.signals[0].onset == pytest.approx(DEPLOY, abs=180)
 
 
 @pytest.mark.parametrize("of", [RATIO, LATENCY, signal()], ids=lambda of: of.kind.value)
