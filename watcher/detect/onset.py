@@ -36,6 +36,10 @@ def locate(gain: Floats, deploy: int) -> Onset | None:
         return None
     likely = gain.copy()
     likely[deploy : deploy + 1] += FAVOUR
+    # Only what the likeliest onset may be is searched: all of it would cost milliseconds at every look.
+    near = np.flatnonzero(likely[1:] >= likely[1:].max() - 2 * INTERVAL)
+    first = int(near[0])
+    part = likely[first : max(int(near[-1]) + 3, first + 3)]
     # ruptures and scipy cost a second to import; most watches never alarm.
     from ruptures import Dynp  # noqa: PLC0415
     from ruptures.base import BaseCost  # noqa: PLC0415
@@ -48,9 +52,9 @@ def locate(gain: Floats, deploy: int) -> Onset | None:
             return self
 
         def error(self, start: int, _: int) -> float:
-            return -float(likely[start]) if start else 0.0
+            return -float(part[start]) if start else 0.0
 
-    search = Dynp(custom_cost=Likelihood(), min_size=1, jump=1).fit(likely[:, None])
-    at = int(search.predict(n_bkps=1)[0])
+    search = Dynp(custom_cost=Likelihood(), min_size=1, jump=1).fit(part[:, None])
+    at = first + int(search.predict(n_bkps=1)[0])
     within = np.flatnonzero(gain >= gain.max() - INTERVAL)
     return Onset(at, min(int(within.min()), at), max(int(within.max()), at))
