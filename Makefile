@@ -24,7 +24,7 @@ lint: .venv/dev ## style, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache | tail -n +10
+	$(BIN)/lint-imports --no-cache --no-logo
 
 bench: .venv/dev servers ## cost: start-up, memory, a look, a poll, a webhook
 	$(BIN)/python -m benchmarks.cost
