@@ -3,10 +3,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
-# Real servers that the tests run against; see docs/testing.md.
+# Real servers that the tests run against.
 SERVERS := prometheus prometheus-alertmanager chromium postgresql request-tracker5 rt5-db-sqlite rt5-standalone
 
-.PHONY: help demo run test lint unit bench bench-detection soak servers clean
+.PHONY: help demo run test lint unit bench bench-detection servers clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,9 +31,6 @@ bench: .venv/dev servers ## cost: start-up, memory, a look, a poll, a webhook
 
 bench-detection: .venv/dev ## quality of detection beside the peers'; DATA=folder adds real series
 	$(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA))
-
-soak: .venv/dev servers ## the long proofs
-	$(BIN)/pytest -q --timeout 3600 -m soak tests
 
 servers:
 	@missing=""; for package in $(SERVERS); do \
