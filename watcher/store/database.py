@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Float, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Float, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
@@ -72,34 +69,43 @@ class Database:
                 yield connection
 
     def migrate(self) -> None:
-        """Brings the schema to this version's; safe when several replicas start at once."""
+        """Brings the schema to this version's, leaving a newer one alone; safe when several replicas start at once."""
+        with self.read() as tx:
+            if (_revision(tx) or "") >= _newest():
+                return
+        from watcher.store import migrating  # noqa: PLC0415  # a quarter of a second that a current schema need not pay
+
         with _translated(), self._engine.connect() as connection:
             if not self._sqlite:
                 connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            config = _alembic(self.url)
-            config.attributes["connection"] = connection.execution_options(immediate=True)
-            command.upgrade(config, "head")
+            migrating.upgrade(connection.execution_options(immediate=True), self.url)
             connection.commit()
 
     def ready(self) -> bool:
         """Whether the store answers and its schema is this version's or newer."""
         try:
             with self.read() as tx:
-                current = MigrationContext.configure(tx).get_current_revision()
+                current = _revision(tx)
         except StoreUnavailableError:
             return False
-        head = ScriptDirectory.from_config(_alembic(self.url)).get_current_head()
-        return current is not None and head is not None and current >= head
+        return current is not None and current >= _newest()
 
     def close(self) -> None:
         self._engine.dispose()
 
 
-def _alembic(url: str) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    return config
+def _revision(tx: Tx) -> str | None:
+    """The schema's revision; None if there is no schema yet."""
+    if not inspect(tx).has_table("alembic_version"):
+        return None
+    revision: str | None = tx.execute(text("select version_num from alembic_version")).scalar_one_or_none()
+    return revision
+
+
+@cache
+def _newest() -> str:
+    """The newest revision of this version: what its file is called up to the first underscore."""
+    return max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*_*.py"))
 
 
 def _sqlite_engine(url: str) -> Engine:
