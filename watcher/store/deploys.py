@@ -38,9 +38,11 @@ def get(tx: Tx, deploy_id: str) -> Deploy | None:
     return None if row is None else _deploy(row)
 
 
-def recent(tx: Tx, limit: int, before: float | None = None) -> Sequence[Deploy]:
-    """Deploys, newest first."""
+def recent(tx: Tx, limit: int | None = None, before: float | None = None, at: float | None = None) -> Sequence[Deploy]:
+    """Deploys, newest first; `before` is a `received_at` to page on from, `at` one that all of them have."""
     query = select(deploys).order_by(deploys.c.received_at.desc(), deploys.c.id).limit(limit)
+    if at is not None:
+        query = query.where(deploys.c.received_at == at)
     if before is not None:
         query = query.where(deploys.c.received_at < before)
     return [_deploy(row) for row in tx.execute(query)]

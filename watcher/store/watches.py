@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, Select, func, insert, or_, select, update
@@ -18,6 +19,7 @@ from watcher.store.database import Tx, database_time
 from watcher.store.schema import events, orders, watches
 
 ROLLBACK = "rollback"
+_POLICIES = 4096  # some kilobytes each
 _OPEN = [state.value for state in WatchState if state not in ENDED]
 
 
@@ -60,11 +62,28 @@ def of_deploy(tx: Tx, deploy_id: str) -> Sequence[Watch]:
     return [_watch(row) for row in tx.execute(query)]
 
 
+def ids_by_deploy(tx: Tx, deploy_ids: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """The ids of the watches of each of these deploys; a deploy without a watch is left out."""
+    query = select(watches.c.deploy_id, watches.c.id).where(watches.c.deploy_id.in_(list(deploy_ids)))
+    found: dict[str, list[str]] = {}
+    for row in tx.execute(query.order_by(watches.c.service)):
+        found.setdefault(row.deploy_id, []).append(row.id)
+    return found
+
+
 def listing(
-    tx: Tx, *, limit: int, service: str | None = None, state: WatchState | None = None, before: float | None = None
+    tx: Tx,
+    *,
+    limit: int | None = None,
+    service: str | None = None,
+    state: WatchState | None = None,
+    before: float | None = None,
+    at: float | None = None,
 ) -> Sequence[Watch]:
-    """Watches, newest first; `before` is a `created_at` to page on from."""
+    """Watches, newest first; `before` is a `created_at` to page on from, `at` one that all of them have."""
     query = _select().order_by(watches.c.created_at.desc(), watches.c.id).limit(limit)
+    if at is not None:
+        query = query.where(watches.c.created_at == at)
     if service is not None:
         query = query.where(watches.c.service == service)
     if state is not None:
@@ -254,7 +273,9 @@ def _watch(row: Row[Any]) -> Watch:
     )
 
 
+@lru_cache(_POLICIES)
 def _policy(text: str) -> Service:
+    # It is frozen, and the same for all watches of a service until its configuration changes.
     return codec.load(Service, text)
 
 
@@ -264,7 +285,8 @@ def find(tx: Tx, any_id: str) -> Sequence[Watch]:
     return [_watch(row) for row in tx.execute(query)]
 
 
-def services_active(tx: Tx, services: Iterable[str]) -> Sequence[Watch]:
-    """Watches of any of `services` that have not ended."""
-    query = _select().where(watches.c.service.in_(list(services)), watches.c.state.in_(_OPEN))
+def with_rollback(tx: Tx) -> Sequence[Watch]:
+    """Watches that have not ended and have a rollback, in whatever state it is."""
+    own = select(orders.c.watch_id).where(orders.c.kind == ROLLBACK)
+    query = _select().where(watches.c.state.in_(_OPEN), watches.c.id.in_(own))
     return [_watch(row) for row in tx.execute(query)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from functools import partial
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -20,6 +20,7 @@ from watcher.web.auth import Approver, Deployer, Reader, documented
 from watcher.web.context import Context, Web
 from watcher.web.hooks import lower_headers, read_body, store
 from watcher.web.live import Live
+from watcher.web.paging import page_of
 from watcher.web.schemas import (
     ChartsView,
     DecisionRequest,
@@ -34,9 +35,7 @@ from watcher.web.schemas import (
 
 API_HOOK = "api"  # the name under which deploys told to the API are kept and counted
 LONGEST_WAIT = 60.0
-_TIES = 50  # rows of one moment: a deploy opens all its watches at once, and `before` must not part them
 
-Row = TypeVar("Row")
 Limit = Annotated[int, Query(ge=1, le=200)]
 Before = Annotated[float | None, Query(description="Unix seconds; only what is older.", allow_inf_nan=False)]
 
@@ -90,8 +89,8 @@ def _tell(web: Web, headers: dict[str, str], body: bytes) -> Response:
 def list_deploys(web: Context, _who: Reader, limit: Limit = 50, before: Before = None) -> DeployList:
     """Deploys, newest first, watched or not."""
     with web.database.read() as tx:
-        found, following = page_of(deploys.recent(tx, limit + _TIES, before), limit, lambda one: one.received_at)
-        return DeployList(deploys=[views.deploy_view(tx, deploy) for deploy in found], next_before=following)
+        found, following = page_of(partial(deploys.recent, tx), limit, before, lambda one: one.received_at)
+        return DeployList(deploys=views.deploy_views(tx, found), next_before=following)
 
 
 @router.get("/watches", tags=["watches"])
@@ -105,17 +104,9 @@ def list_watches(
 ) -> WatchList:
     """Watches, newest first."""
     with web.database.read() as tx:
-        rows = watches.listing(tx, limit=limit + _TIES, service=service, state=state, before=before)
-    found, following = page_of(rows, limit, lambda one: one.created_at)
+        read = partial(watches.listing, tx, service=service, state=state)
+        found, following = page_of(read, limit, before, lambda one: one.created_at)
     return WatchList(watches=[views.watch_view(watch, web.external_url) for watch in found], next_before=following)
-
-
-def page_of(rows: Sequence[Row], limit: int, at: Callable[[Row], float]) -> tuple[Sequence[Row], float | None]:
-    """The first `limit` rows with all that share the last one's time, and `before` of the next page."""
-    size = limit
-    while 0 < size < len(rows) and at(rows[size]) == at(rows[size - 1]):
-        size += 1
-    return rows[:size], at(rows[size - 1]) if size < len(rows) else None
 
 
 @router.get("/watches/{watch_id}", tags=["watches"], responses={409: {"model": ErrorView}})

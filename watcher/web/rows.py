@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from watcher.model.deploy import Deploy, Phase
@@ -11,6 +12,7 @@ from watcher.model.watch import Watch
 from watcher.store import deploys, watches
 from watcher.store.database import Tx
 from watcher.web import views, words
+from watcher.web.paging import page_of, until_next_moment
 from watcher.web.words import Badge, Line
 
 
@@ -42,24 +44,28 @@ _RECEIPT = Badge("Our rollback", "off", "↩")
 
 def listing(tx: Tx, *, limit: int, service: str | None, before: float | None) -> tuple[Sequence[Row], float | None]:
     """Watches and unwatched deploys together, newest first, and `before` of the next page."""
-    watched = watches.listing(tx, limit=limit, service=service, before=before)
-    known = {watch.deploy_id for watch in watched}
+    watched, older_watched = page_of(
+        partial(watches.listing, tx, service=service), limit, before, lambda watch: watch.created_at
+    )
+    told, older_told = page_of(partial(deploys.recent, tx), limit, before, lambda deploy: deploy.received_at)
+    known = watches.ids_by_deploy(tx, [deploy.id for deploy in told])
     found = [(watch.created_at, watch_row(watch)) for watch in watched]
     found += [
         (deploy.received_at, deploy_row(deploy))
-        for deploy in deploys.recent(tx, limit, before)
-        if deploy.id not in known
-        and (service is None or service in deploy.services)
-        and not watches.of_deploy(tx, deploy.id)
+        for deploy in told
+        if deploy.id not in known and (service is None or service in deploy.services)
     ]
     found.sort(key=lambda pair: -pair[0])
-    shown = found[:limit]
-    return [row for _, row in shown], shown[-1][0] if len(found) > limit else None
+    size = until_next_moment([at for at, _ in found], limit)
+    shown = [row for _, row in found[:size]]
+    if len(found) > size or older_watched is not None or (older_told is not None and service is None):
+        return shown, found[size - 1][0] if shown else older_told
+    return shown, None
 
 
-def waiting(tx: Tx, services: Iterable[str]) -> Sequence[Row]:
-    """Every watch whose rollback waits for a person, however old."""
-    found = [watch_row(watch) for watch in watches.services_active(tx, services)]
+def waiting(tx: Tx, services: Container[str]) -> Sequence[Row]:
+    """Every watch of `services` whose rollback waits for a person, however old."""
+    found = [watch_row(watch) for watch in watches.with_rollback(tx) if watch.service in services]
     return [row for row in found if row.rollback is not None and row.rollback.waits]
 
 

@@ -83,7 +83,8 @@ def _rollback(watch: Watch) -> RollbackView | None:
 def watch_detail(tx: Tx, watch: Watch, external_url: str) -> WatchDetail:
     deploy = deploys.get(tx, watch.deploy_id)
     order = orders.rollback_of(tx, watch.id)
-    siblings = [other.id for other in watches.of_deploy(tx, watch.deploy_id) if other.id != watch.id]
+    opened = watches.ids_by_deploy(tx, [watch.deploy_id]).get(watch.deploy_id, ())
+    siblings = [other for other in opened if other != watch.id]
     return WatchDetail.model_validate(
         _fields(watch, external_url)
         | {
@@ -135,15 +136,17 @@ def _signal(signal: Signal, finding: Finding | None, failure: str | None) -> Sig
     )
 
 
-def deploy_view(tx: Tx, deploy: Deploy) -> DeployView:
+def deploy_views(tx: Tx, found: Sequence[Deploy]) -> list[DeployView]:
+    opened = watches.ids_by_deploy(tx, [deploy.id for deploy in found])
+    return [_deploy_view(deploy, opened.get(deploy.id, ())) for deploy in found]
+
+
+def _deploy_view(deploy: Deploy, watch_ids: Sequence[str]) -> DeployView:
     own = (
         *("id", "hook", "phase", "environment", "version", "previous_version", "received_at", "started_at"),
         *("finished_at", "services", "attributes", "links", "rollback_id"),
     )
-    return DeployView.model_validate(
-        {name: getattr(deploy, name) for name in own}
-        | {"watch_ids": [watch.id for watch in watches.of_deploy(tx, deploy.id)]}
-    )
+    return DeployView.model_validate({name: getattr(deploy, name) for name in own} | {"watch_ids": watch_ids})
 
 
 def charts_view(tx: Tx, watch: Watch, samples: dict[str, Sequence[Ticket]], since: float) -> ChartsView:
