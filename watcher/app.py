@@ -178,6 +178,7 @@ class App:
             self.metrics,
             url,
             logs.logger("watch"),
+            self.settings.rollbacks_per_hour,
         )
         sender = Sender(database, adapters.notifiers, self.metrics, logs.logger("notify"))
         actor = Actor(database, adapters.rollbacks, sender, keeper, self.metrics, url, logs.logger("act"))

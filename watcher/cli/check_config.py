@@ -12,7 +12,7 @@ from watcher import settings as configuration
 from watcher.errors import ConfigError
 from watcher.kit import text
 from watcher.kit.units import write_duration
-from watcher.model.service import Role, Service, Signal
+from watcher.model.service import Mode, Role, Service, Signal
 from watcher.settings import Adapter, Settings
 
 
@@ -65,6 +65,8 @@ def _service(service: Service, settings: Settings) -> Iterator[str]:
         yield f"  signal    {_signal(signal, settings)}"
     target = settings.rollbacks.get(service.name)
     yield f"  rollback  {target.kind if target else 'none'}"
+    if service.mode is Mode.ACT:
+        yield f"  asks      {_asks(service)}"
     yield f"  told      {', '.join(_named(settings.notifiers[name]) for name in service.notify) or 'nobody'}"
 
 
@@ -77,6 +79,14 @@ def _signal(signal: Signal, settings: Settings) -> str:
     if signal.control:
         parts.append(f"compared with {signal.control}")
     return ", ".join(parts)
+
+
+def _asks(service: Service) -> str:
+    """When a service in mode `act` only asks."""
+    most = service.rollbacks_per_hour
+    parts = [f"beyond {_count(range(most), 'rollback')} an hour" if most else "always"]
+    parts += [f"{freeze.start} to {freeze.end} ({freeze.zone})" for freeze in service.freeze]
+    return "; ".join(parts)
 
 
 def _named(adapter: Adapter) -> str:

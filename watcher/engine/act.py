@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from watcher.engine import notes
+from watcher.engine import notes, respond
 from watcher.engine.lease import Keeper
 from watcher.engine.send import Sender
 from watcher.errors import ExternalError, LeaseLostError
@@ -18,6 +18,7 @@ from watcher.store import orders, watches
 from watcher.store.database import Database, Tx
 from watcher.store.orders import Order
 from watcher.telemetry.metrics import Metrics
+from watcher.verdict import restraint
 
 _ATTEMPTS = 8
 _BACKOFF = (2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 240.0)  # seconds before the next attempt
@@ -83,17 +84,12 @@ class Actor:
             self._attempt(order, payload, target, now)
 
     def _attempt(self, order: Order, payload: RollbackOrder, target: RollbackTarget, now: float) -> None:
-        intent = replace(order, state=RollbackState.ATTEMPTED, attempts=order.attempts + 1, updated_at=now)
-        with self._database.write() as tx:
-            watch = watches.get(tx, order.watch_id)
-            if watch is None or watch.state in _CANCELLED:
-                orders.save(tx, replace(order, state=RollbackState.EXPIRED, next_at=None, updated_at=now))
-                watches.log(tx, order.watch_id, now, "rollback_expired", "its watch ended before it was carried out")
-                return
-            orders.save(tx, intent, keep_lease=True)
-            line = f"attempt {intent.attempts}: going back to {payload.target_version}"
-            watches.log(tx, order.watch_id, now, "rollback_attempted", line)
+        intent = self._intend(order, payload, now)
+        if intent is None:
+            return
         self._log.info("rollback_attempted", watch=order.watch_id, rollback=order.id, attempt=intent.attempts)
+        with self._database.read() as tx:
+            orders.check_held(tx, intent)  # the last thing before the call: we may have slept since the intent
         try:
             receipt = target.trigger(payload)
         except ExternalError as error:
@@ -101,6 +97,42 @@ class Actor:
             return
         state = RollbackState.ACCEPTED if receipt.accepted else RollbackState.FAILED
         self._settle(replace(intent, reference=receipt.reference), payload, state, receipt.detail, now)
+
+    def _intend(self, order: Order, payload: RollbackOrder, now: float) -> Order | None:
+        """Stores the intent to call; None, and what was written instead, if the call must not be made (any more)."""
+        intent = replace(order, state=RollbackState.ATTEMPTED, attempts=order.attempts + 1, updated_at=now)
+        with self._database.write() as tx:
+            watch = watches.get(tx, order.watch_id)
+            if watch is None or watch.state in _CANCELLED:
+                orders.save(tx, replace(order, state=RollbackState.EXPIRED, next_at=None, updated_at=now))
+                watches.log(tx, order.watch_id, now, "rollback_expired", "its watch ended before it was carried out")
+                return None
+            if order.state is not RollbackState.ATTEMPTED:  # of one that may be out already nothing is taken back
+                if payload.target_version in watches.regressed_versions(tx, watch.service, watch.environment):
+                    detail = f"{payload.target_version} was itself judged regressed meanwhile"
+                    self._write_settled(tx, order, payload, RollbackState.FAILED, detail, now)
+                    return None
+                held = restraint.freeze(watch.policy, now) if order.decided_by is None else None
+                if held is not None:  # decided before the freeze began, and due only now
+                    self._hold(tx, order, watch, payload, held, now)
+                    return None
+            orders.save(tx, intent, keep_lease=True)
+            line = f"attempt {intent.attempts}: going back to {payload.target_version}"
+            watches.log(tx, order.watch_id, now, "rollback_attempted", line)
+        return intent
+
+    def _hold(
+        self, tx: Tx, order: Order, watch: Watch, payload: RollbackOrder, held: restraint.Held, now: float
+    ) -> None:
+        orders.save(tx, respond.waiting(order, watch.policy, now, held))
+        watches.change(tx, replace(watch, state=WatchState.WATCHING))
+        watches.log(tx, watch.id, now, "rollback_held", f"{held.hold.value}: {held.text}")
+        sentence = respond.asking(watch, payload.target_version, held)
+        message = notes.note(watch, Topic.APPROVAL_WANTED, sentence, now, self._base_url)
+        for note in notes.deliver(message, watch.policy, now):
+            orders.add(tx, note)
+        self._metrics.held_rollbacks.labels(watch.service, held.hold.value).inc()
+        self._log.warning("rollback_held", watch=watch.id, service=watch.service, hold=held.hold.value)
 
     def _failed(
         self, order: Order, payload: RollbackOrder, target: RollbackTarget, error: ExternalError, now: float
@@ -125,14 +157,19 @@ class Actor:
     def _settle(self, order: Order, payload: RollbackOrder, state: RollbackState, detail: str, now: float) -> None:
         """Writes where a rollback has come to, what that means for its watch, and who must know."""
         with self._database.write() as tx:
-            orders.save(tx, replace(order, state=state, detail=detail, next_at=None, expires_at=None, updated_at=now))
-            watch = watches.get(tx, order.watch_id)
-            if watch is None:
-                return
-            watch = _after(watch, state, now)
-            watches.change(tx, watch)
-            watches.log(tx, order.watch_id, now, f"rollback_{state.value}", detail or payload.target_version)
-            self._tell(tx, watch, payload, state, detail, now)
+            self._write_settled(tx, order, payload, state, detail, now)
+
+    def _write_settled(
+        self, tx: Tx, order: Order, payload: RollbackOrder, state: RollbackState, detail: str, now: float
+    ) -> None:
+        orders.save(tx, replace(order, state=state, detail=detail, next_at=None, expires_at=None, updated_at=now))
+        watch = watches.get(tx, order.watch_id)
+        if watch is None:
+            return
+        watch = _after(watch, state, now)
+        watches.change(tx, watch)
+        watches.log(tx, order.watch_id, now, f"rollback_{state.value}", detail or payload.target_version)
+        self._tell(tx, watch, payload, state, detail, now)
         self._metrics.rollbacks.labels(order.target, state.value).inc()
         self._log.info(f"rollback_{state.value}", watch=order.watch_id, rollback=order.id, detail=detail)
 

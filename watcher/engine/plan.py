@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from watcher.model.decision import Outcome
 from watcher.model.deploy import Deploy, DeployEvent, Phase
 from watcher.model.order import RollbackOrder
 from watcher.model.service import Service
@@ -145,20 +147,36 @@ def supersede(watch: Watch, deploy: Deploy, now: float) -> Watch:
     )
 
 
-def target_version(watch: Watch, history: Sequence[Watch]) -> str | None:
+def target_version(watch: Watch, history: Sequence[Watch], regressed: AbstractSet[str] = frozenset()) -> str | None:
     """The explicit version to go back to: the one the pipeline named, else the newest that was judged and did not
     regress; never one that regressed, never the bad one itself. None if there is none.
+
+    Args:
+        watch: of the bad version.
+        history: newest watches of the service and environment.
+        regressed: every version that was ever judged regressed there, also those that `history` no longer reaches.
     """
-    named = candidates(watch, history)
-    bad = regressed_versions(history) | {watch.version}
-    if watch.previous_version and watch.previous_version not in bad:
+    named = candidates(watch, history, regressed)
+    if watch.previous_version and watch.previous_version not in _bad(watch, history, regressed):
         return watch.previous_version
     return named[0] if named else None
 
 
-def candidates(watch: Watch, history: Sequence[Watch]) -> tuple[str, ...]:
+def no_target(watch: Watch, history: Sequence[Watch], regressed: AbstractSet[str] = frozenset()) -> str:
+    """Why there is no version to go back to, as a sentence; what was named is named."""
+    none = "no other version is known that was judged and did not regress"
+    if not watch.previous_version:
+        return f"The pipeline named no previous version, and {none}."
+    if watch.previous_version == watch.version:
+        return f"The pipeline named {watch.version} itself as the previous version, and {none}."
+    if watch.previous_version in _bad(watch, history, regressed):
+        return f"The previous version, {watch.previous_version}, was itself judged regressed, and {none}."
+    raise ValueError(f"{watch.previous_version} can be gone back to")
+
+
+def candidates(watch: Watch, history: Sequence[Watch], regressed: AbstractSet[str] = frozenset()) -> tuple[str, ...]:
     """Versions that were judged not regressed before this deploy, newest first."""
-    bad = regressed_versions(history) | {watch.version}
+    bad = _bad(watch, history, regressed)
     judged = [
         past.version
         for past in sorted(history, key=lambda past: past.finished_at, reverse=True)
@@ -167,6 +185,6 @@ def candidates(watch: Watch, history: Sequence[Watch]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(judged))
 
 
-def regressed_versions(history: Sequence[Watch]) -> set[str]:
-    """Versions that were ever judged regressed."""
-    return {past.version for past in history if past.outcome is not None and past.outcome.value == "regressed"}
+def _bad(watch: Watch, history: Sequence[Watch], regressed: AbstractSet[str]) -> AbstractSet[str]:
+    """Versions that are never gone back to."""
+    return regressed | {watch.version} | {past.version for past in history if past.outcome is Outcome.REGRESSED}

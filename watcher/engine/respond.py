@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from watcher.engine import notes, plan, schedule
@@ -10,9 +11,10 @@ from watcher.kit import text
 from watcher.model.decision import Decision, Outcome
 from watcher.model.finding import Recovery
 from watcher.model.order import RollbackOrder, RollbackState, Topic
-from watcher.model.service import Mode
+from watcher.model.service import Mode, Service
 from watcher.model.watch import Watch, WatchState
 from watcher.store.orders import Order
+from watcher.verdict.restraint import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Facts:
 
     Attributes:
         history: earlier watches of the service, newest first.
+        regressed: every version of the service in this environment that was ever judged regressed.
         last_look, last_ticket_look: as in `schedule`.
         base_url: of the page, for links.
         now: the tick's time; the decision's own time may lie long before it.
@@ -40,6 +43,7 @@ class Facts:
     last_ticket_look: bool
     base_url: str
     now: float
+    regressed: AbstractSet[str] = frozenset()
 
 
 def respond(watch: Watch, decision: Decision, facts: Facts) -> Response:
@@ -101,25 +105,58 @@ def _regressed(watch: Watch, facts: Facts) -> Response:
     if policy.mode is Mode.OBSERVE or policy.rollback is None:
         sentence = f"{watch.sentence} The watcher only observes this service: it does not roll back."
         return _told(watch, Topic.REGRESSED, sentence, facts, events)
-    target = plan.target_version(watch, facts.history)
+    target = plan.target_version(watch, facts.history, facts.regressed)
     if target is None:
-        sentence = f"{watch.sentence} No version to go back to is known: a person must act."
-        return _told(watch, Topic.NO_ROLLBACK_TARGET, sentence, facts, events)
+        why = plan.no_target(watch, facts.history, facts.regressed)
+        sentence = f"{watch.sentence} Nothing is rolled back. {why} A person must act."
+        return _told(watch, Topic.NO_ROLLBACK_TARGET, sentence, facts, (*events, ("no_rollback_target", why)))
     order = rollback_order(watch, target, facts)
     if policy.mode is Mode.ASK:
-        wait = text.duration(policy.approval_timeout)
-        sentence = f"{watch.sentence} Approve or refuse going back to {target} within {wait}."
-        asked = _told(watch, Topic.APPROVAL_WANTED, sentence, facts, events)
-        return replace(asked, orders=(order, *asked.orders))
+        asked = _told(watch, Topic.APPROVAL_WANTED, asking(watch, target), facts, events)
+        return replace(asked, orders=(waiting(order, policy, facts.now), *asked.orders))
     sentence = f"{watch.sentence} Rolling back to {target}."
     told = _told(replace(watch, state=WatchState.RECOVERING), Topic.REGRESSED, sentence, facts, events)
     return replace(told, orders=(order, *told.orders))
 
 
-def rollback_order(watch: Watch, target: str, facts: Facts, *, dry_run: bool = False) -> Order:
-    """The one rollback of a watch; in mode `ask` it waits for a person until it expires."""
-    waits = watch.policy.mode is Mode.ASK
-    expires_at = facts.now + watch.policy.approval_timeout if waits else None
+def hold_back(response: Response, held: Held, base_url: str, now: float) -> Response:
+    """The response to a regressed deploy, asking for what it would have done by itself."""
+    order, target = next(
+        (order, order.payload.target_version) for order in response.orders if isinstance(order.payload, RollbackOrder)
+    )
+    watch = replace(response.watch, state=WatchState.WATCHING)
+    sentence = asking(watch, target, held)
+    message = notes.note(watch, Topic.APPROVAL_WANTED, sentence, now, base_url)
+    return Response(
+        watch,
+        (waiting(order, watch.policy, now, held), *notes.deliver(message, watch.policy, now)),
+        (*response.events, ("rollback_held", f"{held.hold.value}: {held.text}")),
+    )
+
+
+def asking(watch: Watch, target: str, held: Held | None = None) -> str:
+    """What a person is asked to decide, and why it is left to a person where the mode would not."""
+    wait = text.duration(watch.policy.approval_timeout)
+    why = f" It is not rolled back without a person: {held.text}." if held else ""
+    return f"{watch.sentence}{why} Approve or refuse going back to {target} within {wait}."
+
+
+def waiting(order: Order, policy: Service, now: float, held: Held | None = None) -> Order:
+    """The order, due only when it is too late to approve it."""
+    expires_at = now + policy.approval_timeout
+    return replace(
+        order,
+        state=RollbackState.PLANNED,
+        next_at=expires_at,
+        expires_at=expires_at,
+        updated_at=now,
+        held=held.hold if held else None,
+        detail=held.text if held else "",
+    )
+
+
+def rollback_order(watch: Watch, target: str, facts: Facts) -> Order:
+    """The one rollback of a watch, due at once."""
     rollback_id = plan.short_id("r", watch.id)
     return Order(
         id=rollback_id,
@@ -135,13 +172,11 @@ def rollback_order(watch: Watch, target: str, facts: Facts, *, dry_run: bool = F
             target_version=target,
             sentence=watch.sentence,
             url=notes.watch_url(facts.base_url, watch.id),
-            dry_run=dry_run,
         ),
         state=RollbackState.PLANNED,
         created_at=facts.now,
         updated_at=facts.now,
-        next_at=expires_at if waits else facts.now,
-        expires_at=expires_at,
+        next_at=facts.now,
     )
 
 

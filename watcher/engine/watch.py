@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,16 +17,17 @@ from watcher.errors import LeaseLostError
 from watcher.kit import clock, text
 from watcher.model.decision import Outcome, Reason
 from watcher.model.finding import Band, Finding, Findings, Recovery, State
-from watcher.model.order import RollbackState, Topic
+from watcher.model.order import RollbackOrder, RollbackState, Topic
 from watcher.model.series import Series
 from watcher.model.service import Role
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, looks, orders, records, watches
-from watcher.store.database import Database
+from watcher.store.database import Database, Tx
 from watcher.store.looks import Look
 from watcher.store.watches import Claim
 from watcher.telemetry.metrics import Metrics
 from watcher.verdict import Nearby
+from watcher.verdict.restraint import HOUR, restraint
 
 _BLIND_LIMIT = 900.0  # blind for this long, or a quarter of the window: somebody is told
 _SETTLED = frozenset({RollbackState.ACCEPTED, RollbackState.VERIFIED, RollbackState.UNKNOWN})
@@ -44,14 +46,23 @@ class Watcher:
     """Makes the looks that are due."""
 
     def __init__(
-        self, database: Database, gather: Gather, keeper: Keeper, metrics: Metrics, base_url: str, log: Any
+        self,
+        database: Database,
+        gather: Gather,
+        keeper: Keeper,
+        metrics: Metrics,
+        base_url: str,
+        log: Any,
+        rollbacks_per_hour: int = 3,
     ) -> None:
+        """`rollbacks_per_hour`: how many of all services together may go without a person's word."""
         self._database = database
         self._gather = gather
         self._keeper = keeper
         self._metrics = metrics
         self._base_url = base_url
         self._log = log
+        self._rollbacks_per_hour = rollbacks_per_hour
 
     def step(self, now: float, stopping: Callable[[], bool]) -> bool:
         """Claims one due watch and makes every look that is due on it; whether there was one."""
@@ -87,12 +98,13 @@ class Watcher:
         with self._database.read() as tx:
             previous = looks.last(tx, watch.id)
             history = watches.history(tx, watch.service, watch.environment)
+            regressed = watches.regressed_versions(tx, watch.service, watch.environment)
             others = deploys.since(tx, watch.started_at - NEARBY)
         if watch.state is WatchState.RECOVERING:
             outlook = self._recovery_look(watch, gathered, previous, at, now)
         else:
-            outlook = self._harm_look(watch, gathered, previous, nearby(watch, others), history, at, now)
-        self._write(claim, watch, gathered, outlook, now)
+            outlook = self._harm_look(watch, gathered, previous, nearby(watch, others), history, regressed, at, now)
+        outlook = self._write(claim, watch, gathered, outlook, now)
         self._observe(watch, outlook, at, now, clock.monotonic() - began)
         return outlook.response.watch
 
@@ -103,6 +115,7 @@ class Watcher:
         previous: Look | None,
         others: tuple[Nearby, ...],
         history: Sequence[Watch],
+        regressed: AbstractSet[str],
         at: float,
         now: float,
     ) -> Outlook:
@@ -113,6 +126,7 @@ class Watcher:
             last_ticket_look=schedule.is_last_ticket_look(watch, at, gathered.recent),
             base_url=self._base_url,
             now=now,
+            regressed=regressed,
         )
         context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
         decision = verdict.decide(context, findings)
@@ -136,9 +150,10 @@ class Watcher:
         response = respond.respond_to_recovery(watch, chosen, at=at, now=now, base_url=self._base_url)
         return Outlook(None, response, 0.0)
 
-    def _write(self, claim: Claim, before: Watch, gathered: Gathered, outlook: Outlook, now: float) -> None:
-        response = outlook.response
+    def _write(self, claim: Claim, before: Watch, gathered: Gathered, outlook: Outlook, now: float) -> Outlook:
+        """Writes the look and what follows from it; what was really written, for a rollback may have to wait."""
         with self._database.write() as tx:
+            response = self._restrained(tx, outlook.response, now)
             watches.save(tx, claim, response.watch)
             if outlook.look is not None:
                 looks.add(tx, outlook.look)
@@ -154,6 +169,14 @@ class Watcher:
             for event, line in response.events:
                 watches.log(tx, before.id, now, event, line)
         gathered.written()
+        return replace(outlook, response=response)
+
+    def _restrained(self, tx: Tx, response: respond.Response, now: float) -> respond.Response:
+        """The response, asking a person where a freeze or a budget forbids to go on alone."""
+        policy = response.watch.policy
+        acts = any(isinstance(order.payload, RollbackOrder) and not order.expires_at for order in response.orders)
+        held = restraint(policy, orders.spent(tx, now - HOUR), self._rollbacks_per_hour, now) if acts else None
+        return respond.hold_back(response, held, self._base_url, now) if held else response
 
     def _observe(self, before: Watch, outlook: Outlook, at: float, now: float, seconds: float) -> None:
         after = outlook.response.watch
@@ -174,6 +197,9 @@ class Watcher:
                 reason=after.reason.value,
                 sentence=after.sentence,
             )
+        for hold in (order.held for order in outlook.response.orders if order.held):
+            self._metrics.held_rollbacks.labels(after.service, hold.value).inc()
+            self._log.warning("rollback_held", watch=after.id, service=after.service, hold=hold.value)
         if after.state is not before.state:
             self._log.info("watch_state", watch=after.id, service=after.service, state=after.state.value)
 

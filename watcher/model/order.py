@@ -21,6 +21,14 @@ class RollbackState(StrEnum):
     UNKNOWN = "unknown"  # the call may or may not have been carried out: a person must look
 
 
+class Hold(StrEnum):
+    """Why a rollback that the mode allows waits for a person all the same; the first that applies counts."""
+
+    FROZEN = "frozen"
+    SERVICE_BUDGET = "service_budget"
+    TOTAL_BUDGET = "total_budget"
+
+
 @dataclass(frozen=True, slots=True)
 class RollbackOrder:
     """One rollback; `key` is the idempotency key, the same for every attempt."""

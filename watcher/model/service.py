@@ -72,6 +72,20 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """A time in which nothing is rolled back without a person, on the clocks of `zone` (an IANA name).
+
+    `start` and `end` are both `18:00` (every day), `fri 17:00` (every week) or `2026-12-20 18:00` (once);
+    `verdict.freezes` reads them. `why` is for people.
+    """
+
+    start: str
+    end: str
+    zone: str = "UTC"
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """The policy for one service. Durations are seconds.
 
@@ -86,6 +100,8 @@ class Service:
         recovery_window: how long after a rollback the signals may take to be seen to recover.
         approval_timeout: how long an approval is waited for in mode `ask`.
         notify: names of notifiers.
+        rollbacks_per_hour: how many may go without a person's word; beyond that only an approval is asked for.
+        freeze: when only an approval is asked for.
     """
 
     name: str
@@ -101,6 +117,8 @@ class Service:
     recovery_window: float = 1800.0
     approval_timeout: float = 1800.0
     notify: tuple[str, ...] = ()
+    rollbacks_per_hour: int = 1
+    freeze: tuple[Freeze, ...] = ()
 
     def signal(self, name: str) -> Signal:
         return next(signal for signal in self.signals if signal.name == name)

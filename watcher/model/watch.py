@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from watcher.model.decision import Outcome, Reason
-from watcher.model.order import RollbackState
+from watcher.model.order import Hold, RollbackState
 from watcher.model.service import Service, Signal
 
 
@@ -55,6 +55,7 @@ class Watch:
         outcome: None until something is decided; it may still turn to `regressed` until the watch has ended.
         decided_at: the look's time at which `outcome` was decided.
         recovered: after a rollback: whether the signals came back; None: not known (yet).
+        rollback_held: why its rollback waited for a person although the mode is `act`.
         blind_seconds: time in which a required signal could not be measured.
         superseded_by: id of the deploy that took its place.
     """
@@ -84,6 +85,7 @@ class Watch:
     rollback_state: RollbackState | None = None
     target_version: str | None = None
     rollback_detail: str = ""
+    rollback_held: Hold | None = None
     recovery_until: float | None = None
     recovered: bool | None = None
     blind_seconds: float = 0.0

@@ -12,7 +12,7 @@ from watcher.settings.report import Report
 from watcher.settings.services import compile_services, inherited
 from watcher.settings.types import Server, Settings
 
-SECTIONS = ("server", "store", *sections.ADAPTER_SECTIONS, "defaults", "services")
+SECTIONS = ("server", "store", *sections.ADAPTER_SECTIONS, "limits", "defaults", "services")
 
 
 def load(path: str, environ: Mapping[str, str]) -> Settings:
@@ -26,6 +26,7 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
     top = _top(file.value, report)
     server = sections.server(top["server"], report)
     store_url = sections.store_url(top["store"], report)
+    rollbacks_per_hour = sections.rollbacks_per_hour(top["limits"], report)
     known = sections.known(top, report)
     defaults = inherited(top["defaults"], report)
     rollbacks, services = compile_services(top["services"], defaults, known, report)
@@ -40,6 +41,7 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
         **{section: MappingProxyType(known.adapters[section]) for section in sections.ADAPTER_SECTIONS},
         rollbacks=MappingProxyType(rollbacks),
         services=MappingProxyType({service.name: service for service in services}),
+        rollbacks_per_hour=rollbacks_per_hour,
         warnings=report.warnings,
     )
 

@@ -6,12 +6,13 @@ The descriptions are the documentation: the JSON schema and docs/config.md are m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from watcher.kit.units import Duration, Share
-from watcher.model.service import Harm, Kind, Mode, Role
+from watcher.model.service import Freeze, Harm, Kind, Mode, Role
+from watcher.verdict import freezes
 
 DAY = 86400.0
 
@@ -60,6 +61,49 @@ class StoreOptions(_Section):
     )
 
 
+class LimitsOptions(_Section):
+    """What holds over all services together."""
+
+    rollbacks_per_hour: int = Field(
+        default=3,
+        ge=0,
+        le=10_000,
+        description="How many rollbacks of all services together may go without a person's word within an hour; beyond "
+        "that an approval is asked for: many at once more often have one cause that no rollback cures.",
+    )
+
+
+class FreezeOptions(_Section):
+    """A time in which mode `act` only asks. `start` and `end` are written alike: `18:00` is every day, `fri 17:00`
+    every week, `2026-12-20 18:00` or `2026-12-20` once. What clocks show twice counts from the first to the last time.
+    """
+
+    start: str = Field(description="From when on.")
+    end: str = Field(description="Until when; earlier in the day than `start` is the next day.")
+    zone: str = Field(default="UTC", description="On whose clocks: a name such as `Europe/Berlin`.")
+    why: str | None = Field(default=None, max_length=200, description="Shown to whoever is asked.")
+
+    @field_validator("start", "end")
+    @classmethod
+    def _is_time(cls, text: str) -> str:
+        freezes.check_time(text)
+        return text
+
+    @field_validator("zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        freezes.zone_of(name)
+        return name
+
+    @model_validator(mode="after")
+    def _is_span(self) -> Self:
+        freezes.check(self.compiled())
+        return self
+
+    def compiled(self) -> Freeze:
+        return Freeze(self.start, self.end, self.zone, self.why or "")
+
+
 class PolicyOptions(_Section):
     """What a service does not say itself comes from `defaults`."""
 
@@ -103,6 +147,14 @@ class PolicyOptions(_Section):
     approval_timeout: Duration = Field(
         default=1800.0, ge=30, le=7 * DAY, description="How long an approval is waited for in mode `ask`."
     )
+    rollbacks_per_hour: int = Field(
+        default=1,
+        ge=0,
+        le=10_000,
+        description="How many rollbacks of one service may go without a person's word within an hour; beyond that "
+        "mode `act` only asks. 0: it always asks.",
+    )
+    freeze: tuple[FreezeOptions, ...] = Field(default=(), description="Times in which mode `act` only asks.")
     notify: tuple[str, ...] = Field(default=(), description="Names of the notifiers that are told.")
 
 

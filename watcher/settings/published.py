@@ -13,7 +13,14 @@ from pydantic import BaseModel
 
 from watcher import registry
 from watcher.kit.http import Connection
-from watcher.settings.options import PolicyOptions, ServerOptions, ServiceOptions, SignalOptions, StoreOptions
+from watcher.settings.options import (
+    LimitsOptions,
+    PolicyOptions,
+    ServerOptions,
+    ServiceOptions,
+    SignalOptions,
+    StoreOptions,
+)
 from watcher.settings.report import NAME
 from watcher.settings.sections import ADAPTER_SECTIONS
 
@@ -35,6 +42,7 @@ def json_schema() -> dict[str, Any]:
         "server": catalogue.of(ServerOptions),
         "store": catalogue.of(StoreOptions),
         **{section: _named(catalogue.adapters(section)) for section in ADAPTER_SECTIONS},
+        "limits": catalogue.of(LimitsOptions),
         "defaults": catalogue.of(PolicyOptions),
         "services": _named(_service(catalogue)) | {"minProperties": 1},
     }

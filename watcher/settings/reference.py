@@ -14,6 +14,8 @@ from watcher.kit.http import Connection
 from watcher.kit.units import DURATION_WORDS, SHARE_WORDS, write_duration
 from watcher.settings import shapes
 from watcher.settings.options import (
+    FreezeOptions,
+    LimitsOptions,
     PolicyOptions,
     ServerOptions,
     ServiceOptions,
@@ -35,7 +37,9 @@ def _lines() -> Iterator[str]:
     yield from _table("`server`", ServerOptions)
     yield from _table("`server.tokens[]`", TokenOptions)
     yield from _table("`store`", StoreOptions)
+    yield from _table("`limits`", LimitsOptions)
     yield from _table("`defaults`, and every service", PolicyOptions)
+    yield from _table("`freeze[]`", FreezeOptions)
     own = ServiceOptions.model_fields.keys() - PolicyOptions.model_fields.keys()
     yield from _table("`services.<name>`, beside the above", ServiceOptions, own)
     yield from _table("`services.<name>.signals.<name>`", SignalOptions)

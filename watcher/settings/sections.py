@@ -14,7 +14,7 @@ from watcher import registry
 from watcher.kit.outside import is_web_url
 from watcher.settings import shapes
 from watcher.settings.document import Path
-from watcher.settings.options import ServerOptions, StoreOptions, TokenOptions
+from watcher.settings.options import LimitsOptions, ServerOptions, StoreOptions, TokenOptions
 from watcher.settings.report import Report
 from watcher.settings.types import Adapter, Server, Token, is_loopback
 
@@ -90,6 +90,12 @@ def store_url(raw: Mapping[str, Any], report: Report) -> SecretStr | None:
             "not a database that can be used (expected sqlite:///file or postgresql://user:password@host/database)",
         )
     return SecretStr(url)
+
+
+def rollbacks_per_hour(raw: Mapping[str, Any], report: Report) -> int:
+    """The budget of all services together."""
+    options = report.validated(LimitsOptions, raw, ("limits",))
+    return (options or LimitsOptions()).rollbacks_per_hour
 
 
 # Looking through what is installed takes longer than reading the file.

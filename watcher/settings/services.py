@@ -124,6 +124,8 @@ def _compiled(name: str, own: ServiceOptions, policy: PolicyOptions, signals: tu
         recovery_window=policy.recovery_window,
         approval_timeout=policy.approval_timeout,
         notify=policy.notify,
+        rollbacks_per_hour=policy.rollbacks_per_hour,
+        freeze=tuple(freeze.compiled() for freeze in policy.freeze),
     )
 
 

@@ -65,6 +65,7 @@ class Settings:
         file: as it was given.
         store_url: SQLAlchemy URL.
         rollbacks: service name -> its rollback target.
+        rollbacks_per_hour: how many of all services together may go without a person's word.
         warnings: what is allowed and yet probably not meant.
     """
 
@@ -77,6 +78,7 @@ class Settings:
     notifiers: Mapping[str, Adapter]
     rollbacks: Mapping[str, Adapter]
     services: Mapping[str, Service]
+    rollbacks_per_hour: int = 3
     warnings: tuple[Problem, ...] = ()
 
     def __repr__(self) -> str:

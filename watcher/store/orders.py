@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, literal_column, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from watcher.errors import ConflictError, LeaseLostError
-from watcher.model.order import Note, RollbackOrder, RollbackState
+from watcher.model.order import Hold, Note, RollbackOrder, RollbackState
 from watcher.store import codec
 from watcher.store.database import Tx, database_time
 from watcher.store.schema import orders
@@ -24,6 +24,8 @@ OPEN_ROLLBACKS = (
     RollbackState.ACCEPTED,
     RollbackState.UNKNOWN,
 )
+
+_BUDGET_LOCK = 7_316_022  # any number that no other program on the database uses
 
 
 class NoteState(StrEnum):
@@ -44,6 +46,7 @@ class Order:
         payload: a `RollbackOrder` or a `Note`.
         next_at: when it is due; None if it waits for a person or is finished.
         expires_at: when it is too late.
+        held: why a rollback waits for a person although its service's mode is `act`.
     """
 
     id: str
@@ -59,6 +62,7 @@ class Order:
     detail: str = ""
     reference: str = ""
     decided_by: str | None = None
+    held: Hold | None = None
     fence: int = 0
 
     @property
@@ -122,6 +126,15 @@ def save(tx: Tx, order: Order, *, keep_lease: bool = False) -> None:
         raise LeaseLostError(f"order {order.id} is no longer ours")
 
 
+def check_held(tx: Tx, order: Order) -> None:
+    """Raises LeaseLostError if somebody else holds a claimed order by now."""
+    held = select(orders.c.id).where(
+        orders.c.id == order.id, orders.c.fence == order.fence, orders.c.lease_until > database_time()
+    )
+    if tx.execute(held).one_or_none() is None:
+        raise LeaseLostError(f"order {order.id} is no longer ours")
+
+
 def renew(tx: Tx, owner: str, ids: Iterable[str], lease_seconds: float) -> None:
     """Prolongs the leases that `owner` still holds."""
     tx.execute(
@@ -151,6 +164,27 @@ def open_rollbacks(tx: Tx, services: Sequence[str]) -> Sequence[Order]:
         orders.c.kind == ROLLBACK, orders.c.target.in_(list(services)), orders.c.state.in_(OPEN_ROLLBACKS)
     )
     return [_order(row) for row in tx.execute(query.order_by(orders.c.created_at.desc()))]
+
+
+def spent(tx: Tx, since: float) -> Mapping[str, int]:
+    """Service -> rollbacks decided after `since` that were made or are about to be; those that wait do not count.
+
+    On PostgreSQL whoever asks next waits until this transaction has ended, so that two replicas cannot both take
+    the last one that a budget allows. SQLite has one writer anyway.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _BUDGET_LOCK})
+    query = (
+        select(orders.c.target, func.count().label("number"))
+        .where(
+            orders.c.kind == literal_column("'rollback'"),  # spelled out, or SQLite would not use the partial index
+            orders.c.created_at > since,
+            orders.c.expires_at.is_(None),
+            orders.c.state.not_in([RollbackState.REFUSED.value, RollbackState.EXPIRED.value]),
+        )
+        .group_by(orders.c.target)
+    )
+    return {row.target: row.number for row in tx.execute(query)}
 
 
 def rollback(tx: Tx, rollback_id: str) -> Order | None:
@@ -187,6 +221,7 @@ def _progress(order: Order) -> dict[str, Any]:
         "detail": order.detail,
         "reference": order.reference,
         "decided_by": order.decided_by,
+        "held": order.held.value if order.held else None,
     }
 
 
@@ -206,5 +241,6 @@ def _order(row: Row[Any]) -> Order:
         detail=row.detail,
         reference=row.reference,
         decided_by=row.decided_by,
+        held=Hold(row.held) if row.held else None,
         fence=row.fence,
     )

@@ -156,13 +156,13 @@ rehearsals = Table(
     Column("data", Text, nullable=False),
 )
 
-# The outbox. `state` is a RollbackState for a rollback, a NoteState for a note.
+# The outbox. `state` is a RollbackState for a rollback and a drill, a NoteState for a note; a drill has no watch.
 orders = Table(
     "orders",
     metadata,
     Column("id", Text, primary_key=True),
     Column("kind", Text, nullable=False),
-    Column("watch_id", Text, ForeignKey("watches.id"), nullable=False, index=True),
+    Column("watch_id", Text, ForeignKey("watches.id"), index=True),
     Column("target", Text, nullable=False),
     Column("payload", Text, nullable=False),
     Column("state", Text, nullable=False),
@@ -174,6 +174,7 @@ orders = Table(
     Column("detail", Text, nullable=False, server_default=text("''")),
     Column("reference", Text, nullable=False, server_default=text("''")),
     Column("decided_by", Text),
+    Column("held", Text),
     Column("owner", Text),
     Column("lease_until", Float, nullable=False, server_default=text("0")),
     Column("fence", Integer, nullable=False, server_default=text("0")),
@@ -182,6 +183,14 @@ Index(
     "uq_orders_one_rollback_per_watch",
     orders.c.watch_id,
     unique=True,
+    sqlite_where=orders.c.kind == "rollback",
+    postgresql_where=orders.c.kind == "rollback",
+)
+
+# What budgets are counted by.
+Index(
+    "ix_orders_rollbacks",
+    orders.c.created_at,
     sqlite_where=orders.c.kind == "rollback",
     postgresql_where=orders.c.kind == "rollback",
 )

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, func, insert, or_, select, update
 
 from watcher.errors import LeaseLostError
 from watcher.model.decision import Outcome, Reason
-from watcher.model.order import RollbackOrder, RollbackState
+from watcher.model.order import Hold, RollbackOrder, RollbackState
 from watcher.model.service import Service
 from watcher.model.watch import ENDED, Watch, WatchState
 from watcher.store import codec
@@ -105,6 +105,16 @@ def history(tx: Tx, service: str, environment: str, limit: int = 50) -> Sequence
     """The newest watches of a service by the end of their deploy, newest first."""
     query = _select().where(watches.c.service == service, watches.c.environment == environment)
     return [_watch(row) for row in tx.execute(query.order_by(watches.c.finished_at.desc()).limit(limit))]
+
+
+def regressed_versions(tx: Tx, service: str, environment: str) -> frozenset[str]:
+    """Every version that was ever judged regressed, however long ago: none is ever gone back to."""
+    query = select(watches.c.version).where(
+        watches.c.service == service,
+        watches.c.environment == environment,
+        watches.c.outcome == Outcome.REGRESSED.value,
+    )
+    return frozenset(tx.execute(query.distinct()).scalars())
 
 
 def count_by_state(tx: Tx) -> Mapping[str, int]:
@@ -217,6 +227,7 @@ def _select() -> Select[Any]:
         rollback.c.state.label("rollback_state"),
         rollback.c.payload.label("rollback_payload"),
         rollback.c.detail.label("rollback_detail"),
+        rollback.c.held.label("rollback_held"),
     ).outerjoin(rollback, (rollback.c.watch_id == watches.c.id) & (rollback.c.kind == ROLLBACK))
 
 
@@ -266,6 +277,7 @@ def _watch(row: Row[Any]) -> Watch:
         rollback_state=RollbackState(row.rollback_state) if row.rollback_state else None,
         target_version=target,
         rollback_detail=row.rollback_detail or "",
+        rollback_held=Hold(row.rollback_held) if row.rollback_held else None,
         recovery_until=row.recovery_until,
         recovered=None if row.recovered is None else bool(row.recovered),
         blind_seconds=row.blind_seconds,

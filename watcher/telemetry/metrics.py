@@ -47,6 +47,9 @@ class Metrics:
         )
         self.decisions = self._counter("decisions", "Verdicts on deploys.", "service outcome reason")
         self.rollbacks = self._counter("rollbacks", "Rollbacks by the state they came to.", "service state")
+        self.held_rollbacks = self._counter(
+            "held_rollbacks", "Rollbacks that were left to a person although the mode is act.", "service hold"
+        )
         self.blind_seconds = self._counter(
             "blind_seconds", "Time in which a required signal could not be measured.", "service"
         )

@@ -131,8 +131,11 @@ def _receipt(tx: Tx, deploy: Deploy, service: Service) -> Order | None:
         known = orders.rollback(tx, deploy.rollback_id)
         if known is not None and known.target == service.name:
             return known
+    newest = {watch.id for watch in watches.history(tx, service.name, deploy.environment, limit=1)}
     for order in orders.open_rollbacks(tx, [service.name]):
-        if plan.is_receipt(deploy, order.payload):  # type: ignore[arg-type]  # these are rollbacks
+        # By its version alone only while nothing came between: later the same version is a deploy of its own.
+        known_by_id = deploy.rollback_id is not None
+        if plan.is_receipt(deploy, order.payload) and (known_by_id or order.watch_id in newest):  # type: ignore[arg-type]  # these are rollbacks
             return order
     return None
 

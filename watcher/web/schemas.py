@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from watcher.model.decision import Outcome, Reason
 from watcher.model.deploy import Phase
 from watcher.model.finding import Cause, State
-from watcher.model.order import RollbackState
+from watcher.model.order import Hold, RollbackState
 from watcher.model.service import Harm, Kind, Mode, Role
 from watcher.model.watch import WatchState
 
@@ -26,6 +26,7 @@ class RollbackView(BaseModel):
     state: RollbackState
     target_version: str | None
     detail: str
+    held: Hold | None = Field(description="Why it was left to a person although the mode is `act`.")
 
 
 class RollbackDetail(RollbackView):

@@ -77,6 +77,7 @@ def _rollback(watch: Watch) -> RollbackView | None:
         state=watch.rollback_state,
         target_version=watch.target_version,
         detail=watch.rollback_detail,
+        held=watch.rollback_held,
     )
 
 

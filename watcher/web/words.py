@@ -62,6 +62,14 @@ _ROLLBACKS = MappingProxyType(
     }
 )
 
+_HOLDS = MappingProxyType(
+    {
+        "frozen": "the service is frozen",
+        "service_budget": "the service's rollbacks of this hour are spent",
+        "total_budget": "the rollbacks of this hour over all services are spent",
+    }
+)
+
 
 def badge(gate: str | None) -> Badge:
     """Of a watch, by its gate."""
@@ -104,8 +112,10 @@ def rollback(watch: Mapping[str, Any]) -> Line | None:
     if order is None:
         return None
     state, target = order["state"], order["target_version"] or "the version before"
-    if state == "planned" and watch["mode"] == "ask" and watch["ended_at"] is None:
-        return Line(f"Rollback to {target} waits for approval", "bad", waits=True)
+    held = order.get("held")
+    if state == "planned" and (held or watch["mode"] == "ask") and watch["ended_at"] is None:
+        why = f": {_HOLDS.get(held, held)}" if held else ""
+        return Line(f"Rollback to {target} waits for approval{why}", "bad", waits=True)
     line = _ROLLBACKS.get(state, Line(f"Rollback {state}", "off"))
     line = line._replace(text=line.text.format(target))
     return _with_recovery(watch, line) if state in ("accepted", "verified") else line

@@ -83,6 +83,7 @@ checkout
   signal    errors: ratio of prom (prometheus) every 1m, required, harm up from 3 %, compared with west
   signal    west: ratio of prom (prometheus) every 1m, a control
   rollback  webhook
+  asks      beyond 1 rollback an hour
   told      chat (slack)
 
 basket

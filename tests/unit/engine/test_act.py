@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import text
 from support.fault_server import Answer, FaultServer, Request
 from support.made import NOW, deploy, service, watch
 from support.orders import a_note, an_order
@@ -21,13 +23,15 @@ from watcher.engine.act import Actor
 from watcher.engine.lease import Keeper
 from watcher.engine.send import Sender
 from watcher.kit import clock
-from watcher.model.order import Note, RollbackState, Severity, Topic
-from watcher.model.service import Mode
+from watcher.model.decision import Outcome
+from watcher.model.order import Hold, Note, RollbackState, Severity, Topic
+from watcher.model.service import Freeze, Mode
 from watcher.model.watch import Watch, WatchState
-from watcher.store import deploys, orders, watches
+from watcher.store import codec, deploys, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 from watcher.telemetry.metrics import Metrics
+from watcher.web import decide
 
 
 @dataclass
@@ -211,6 +215,76 @@ def test_a_watch_that_ended_meanwhile_rolls_nothing_back(house: House, state: Wa
     house.drain(NOW)
     assert not house.keys()
     assert house.order().state is RollbackState.EXPIRED
+
+
+def repolicied(house: House, **changes: Any) -> None:
+    """The watch with another policy, as if it had been opened so."""
+    policy = codec.dump(service(mode=Mode.ACT, **changes))
+    with house.database.write() as tx:
+        tx.execute(text("update watches set policy = :policy"), {"policy": policy})
+
+
+def test_an_order_that_comes_due_only_in_a_freeze_asks_instead(house: House) -> None:
+    house.plan()
+    repolicied(house, freeze=(Freeze("2027-01-01", "2027-02-01"),))
+    house.drain(NOW)
+    assert not house.keys()
+    order = house.order()
+    assert (order.state, order.held, order.expires_at) == (RollbackState.PLANNED, Hold.FROZEN, NOW + 1800)
+    assert house.topics() == [Topic.APPROVAL_WANTED]
+    assert house.watch().state is WatchState.WATCHING
+    # A person's word goes through a freeze.
+    decide.decide(house.database, "w-1", approve=True, by="mara", reason="it is bad", now=NOW + 60)
+    house.drain(NOW + 60)
+    assert house.keys() == ["r-1"]
+    assert house.order().state is RollbackState.ACCEPTED
+
+
+def test_a_freeze_does_not_stop_a_call_that_may_be_out_already(house: House) -> None:
+    house.receiver.answer = failing(1, Answer(503))
+    house.plan()
+    house.drain(NOW)
+    repolicied(house, freeze=(Freeze("2027-01-01", "2027-02-01"),))
+    house.drain(NOW + 3)
+    assert house.keys() == ["r-1"] * 2
+    assert house.order().state is RollbackState.ACCEPTED
+
+
+def test_a_target_version_that_turned_bad_is_not_gone_back_to(house: House) -> None:
+    house.plan()
+    with house.database.write() as tx:
+        deploys.put(tx, deploy(id="d-0", identity="0", version="v1"))
+        bad = watch(id="w-0", deploy_id="d-0", version="v1", state=WatchState.SUPERSEDED, outcome=Outcome.REGRESSED)
+        watches.open_watch(tx, bad)
+    house.drain(NOW)
+    assert not house.keys()
+    assert house.order().state is RollbackState.FAILED
+    assert house.order().detail == "v1 was itself judged regressed meanwhile"
+    assert house.topics() == [Topic.ROLLBACK_FAILED]
+
+
+def test_an_actor_that_slept_past_its_lease_does_not_call(house: House) -> None:
+    house.plan()
+
+    class Sleepy(Keeper):
+        lease_seconds = 0.15
+
+    class Slow:
+        """A clock in front of the log line between the intent and the call."""
+
+        def info(self, event: str, **_: Any) -> None:
+            if event == "rollback_attempted":
+                time.sleep(0.3)
+
+        warning = info
+
+    actor = house.actor()
+    actor._keeper, actor._log = Sleepy(house.database, "a"), Slow()
+    actor.step(NOW)
+    assert not house.keys()
+    assert house.order().state is RollbackState.ATTEMPTED
+    house.drain(NOW, house.actor("b"))
+    assert house.keys() == ["r-1"]
 
 
 def test_a_service_that_lost_its_target_fails_loudly(house: House) -> None:

@@ -130,6 +130,24 @@ def test_no_version_to_go_back_to_is_said_and_not_guessed() -> None:
     assert plan.target_version(watch(previous_version=None), HISTORY[1:2]) is None
 
 
+def test_what_regressed_long_ago_is_not_forgotten() -> None:
+    assert plan.target_version(watch(previous_version="v1"), HISTORY, frozenset({"v1"})) == "v4"
+    assert plan.target_version(watch(previous_version="v1"), HISTORY, frozenset({"v1", "v4"})) == "v0"
+    assert plan.target_version(watch(previous_version="v1"), HISTORY, frozenset({"v1", "v4", "v0"})) is None
+
+
+@pytest.mark.parametrize(
+    ("previous", "said"),
+    [
+        (None, "The pipeline named no previous version, and no other"),
+        ("v2", "The pipeline named v2 itself as the previous version, and no other"),
+        ("v3", "The previous version, v3, was itself judged regressed, and no other"),
+    ],
+)
+def test_why_there_is_none_is_said(previous: str | None, said: str) -> None:
+    assert plan.no_target(watch(previous_version=previous), HISTORY[1:2]).startswith(said)
+
+
 def test_candidates_were_judged_before_this_deploy_and_did_not_regress() -> None:
     newer = watch(id="w-5", version="v5", finished_at=NOW + 10, outcome=Outcome.HEALTHY)
     assert plan.candidates(watch(), [newer, *HISTORY]) == ("v4", "v0")

@@ -18,6 +18,8 @@ from watcher.cli.schema import framed
 from watcher.kit.http import Connection
 from watcher.settings.loading import SECTIONS
 from watcher.settings.options import (
+    FreezeOptions,
+    LimitsOptions,
     PolicyOptions,
     ServerOptions,
     ServiceOptions,
@@ -30,7 +32,10 @@ ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "config"
 EXAMPLES = ("watcher.example.yaml", "watcher.minimal.yaml")
 
-OWN = (ServerOptions, TokenOptions, StoreOptions, PolicyOptions, ServiceOptions, SignalOptions, Connection)
+OWN = (
+    *(ServerOptions, TokenOptions, StoreOptions, LimitsOptions, PolicyOptions, FreezeOptions, ServiceOptions),
+    *(SignalOptions, Connection),
+)
 ADAPTERS = [(section, kind) for section in registry.TABLES for kind in registry.kinds(section)]
 ASKED = [(section, kind) for section, kind in ADAPTERS if section in {"sources", "ticket_systems"}]
 

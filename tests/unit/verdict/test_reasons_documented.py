@@ -8,6 +8,7 @@ from pathlib import Path
 import watcher
 from watcher.model.decision import Outcome, Reason
 from watcher.model.finding import Cause, State
+from watcher.model.order import Hold
 from watcher.verdict.policy import PRECEDENCE
 
 PAGE = (Path(watcher.__file__).parents[1] / "docs" / "reasons.md").read_text()
@@ -31,6 +32,10 @@ def test_every_reason_and_no_other() -> None:
 def test_the_order_of_inconclusive_reasons() -> None:
     documented = [reason for reason in dict.fromkeys(rows("Reasons")) if reason in PRECEDENCE]
     assert documented == [reason.value for reason in PRECEDENCE]
+
+
+def test_every_hold_in_its_order() -> None:
+    assert rows("Why a rollback waits for a person") == [hold.value for hold in Hold]
 
 
 def test_every_state_and_cause() -> None:

@@ -40,7 +40,7 @@ def test_the_names_of_a_watch_are_a_promise(shown: Running, shown_store: Seeded)
     detail = shown.get(f"/api/v1/watches/{shown_store.waiting.id}").json()
     assert set(detail) == WATCH_KEYS | {"signals", "events", "links", "siblings"}
     assert all(set(signal) == SIGNAL_KEYS for signal in detail["signals"])
-    assert set(listed[1]["rollback"]) == {"id", "state", "target_version", "detail"}
+    assert set(listed[1]["rollback"]) == {"id", "state", "target_version", "detail", "held"}
 
 
 def test_one_watch(shown: Running, shown_store: Seeded) -> None:

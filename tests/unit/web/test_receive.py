@@ -157,6 +157,19 @@ def test_the_old_version_after_our_rollback_is_its_receipt(
         assert len(watches.history(tx, "checkout", "production")) == 1
 
 
+def test_the_same_version_after_another_deploy_is_a_deploy_of_its_own(database: Database) -> None:
+    """An accepted rollback that the pipeline never announced must not swallow a deploy of weeks later."""
+    (bad,) = send(database, event()).body["watch_ids"]
+    plan_rollback(database, bad, RollbackState.ACCEPTED)
+    send(database, event(version="v3", at=NOW + 900, finished_at=NOW + 900))
+    later = event(version="v1", at=NOW + 86400, finished_at=NOW + 86400)
+    answer = send(database, later, now=NOW + 86400)
+    assert "receipt_of" not in answer.body
+    assert found(database, answer.body["watch_ids"][0]).version == "v1"
+    known = send(database, replace(later, rollback_id="r-1", at=NOW + 90000, finished_at=NOW + 90000))
+    assert known.body["receipt_of"] == "r-1"
+
+
 def test_another_environment_is_another_watch(database: Database) -> None:
     (one,) = send(database, event()).body["watch_ids"]
     send(database, event(environment="staging", version="v3"))
