@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from watcher import __version__, registry
 from watcher.engine.act import Actor
+from watcher.engine.awaiting import migrated
 from watcher.engine.collect import Collector
 from watcher.engine.gather import Gather
 from watcher.engine.housekeeping import Housekeeper
@@ -94,7 +96,9 @@ class App:
         self.log = logs.logger("app")
         self.metrics = Metrics(__version__)
         self.heartbeats = Heartbeats(clock.monotonic, lambda loop: self.metrics.heartbeat.labels(loop).set(clock.now()))
-        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+        # In containers every process may be number 1 of a host with the same name.
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.wake = Event()  # the daemon is to end
         self.supervisor = Supervisor(self.heartbeats, self.metrics, logs.logger("loop"))
         self._teardown = ExitStack()
         self._failing: set[tuple[str, str, str]] = set()
@@ -113,17 +117,16 @@ class App:
         return not self.supervisor.died.is_set() and self.server is not None and self.server.alive
 
     def start(self) -> None:
-        """Migrates the store, binds the port, then starts the loops.
+        """Binds the port, migrates the store once it is there, then starts the loops; returns early if `wake` is set.
 
         Raises:
-            StoreUnavailableError: the store cannot be opened.
+            StoreUnavailableError: the store can never be used as it is.
             WatcherError: the port cannot be bound.
         """
         for problem in self.settings.warnings:
             self.log.warning("config_warning", problem=str(problem))
         database = Database(self.settings.store_url.get_secret_value())
         self._teardown.callback(database.close)
-        database.migrate()
         adapters = build_adapters(self.settings, database)
         keeper = Keeper(database, self.owner)
         self._expose_store(database)
@@ -131,6 +134,8 @@ class App:
         server.start(create_app(self._web(database, adapters)), self.settings.server.host, self.settings.server.port)
         self.server = server
         self._teardown.callback(server.stop, 3.0)
+        if not migrated(database, self.wake, self.log):
+            return
         self._teardown.callback(self._let_go, keeper)
         self.supervisor.start(self._loops(database, adapters, keeper))
         self._teardown.callback(self._stop_loops)
@@ -183,7 +188,8 @@ class App:
         sender = Sender(database, adapters.notifiers, self.metrics, logs.logger("notify"))
         actor = Actor(database, adapters.rollbacks, sender, keeper, self.metrics, url, logs.logger("act"))
         longest = max((service.history for service in self.settings.services.values()), default=0.0)
-        housekeeper = Housekeeper(database, longest, logs.logger("housekeeping"))
+        stopping = self.supervisor.stopping.is_set
+        housekeeper = Housekeeper(database, longest, self.owner, logs.logger("housekeeping"), stopping)
         rehearser = Rehearser(
             database,
             list(self.settings.services),
@@ -192,10 +198,9 @@ class App:
             logs.logger("rehearse"),
         )
         self._teardown.callback(rehearser.stop)
-        stopping = self.supervisor.stopping.is_set
         loops = [Loop(f"look-{number}", lambda now: watcher.step(now, stopping), 0.25) for number in range(_LOOKERS)]
         loops += [Loop(f"act-{number}", actor.step, 0.25) for number in range(2)]
-        loops += [self._collecting(database, name, source) for name, source in _collecting(adapters.sources)]
+        loops += [self._collecting(keeper, name, source) for name, source in _collecting(adapters.sources)]
         loops += [
             Loop("keep-leases", keeper.step, RENEW_SECONDS),
             Loop("housekeeping", housekeeper.step, 60.0),
@@ -203,13 +208,12 @@ class App:
         ]
         return loops
 
-    def _collecting(self, database: Database, name: str, source: Collects) -> Loop:
+    def _collecting(self, keeper: Keeper, name: str, source: Collects) -> Loop:
         collector = Collector(
-            database,
+            keeper,
             name,
             source,
             signals_of(self.settings.services, name),
-            self.owner,
             lambda failed, error: self.metrics.source_errors.labels(failed, error.fault.value).inc(),
             logs.logger("collect"),
         )
@@ -287,13 +291,12 @@ def _collecting(sources: Mapping[str, MetricSource]) -> list[tuple[str, Collects
 def run(settings: Settings) -> int:
     """Runs the daemon until a signal or the death of a loop; the exit status."""
     app = App(settings)
-    wake = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: wake.set())
+        signal.signal(number, lambda _number, _frame: app.wake.set())
     try:
         app.start()
-        while not wake.is_set() and app.alive:
-            clock.wait(wake, 0.5)
-        return 0 if wake.is_set() else 1
+        while not app.wake.is_set() and app.alive:
+            clock.wait(app.wake, 0.5)
+        return 0 if app.wake.is_set() else 1
     finally:
         app.stop()

@@ -66,7 +66,11 @@ class MalformedError(WatcherError):
 
 
 class StoreUnavailableError(WatcherError):
-    """The store cannot be reached or written now (HTTP 503)."""
+    """The store cannot be reached or written now (HTTP 503). `permanent`: waiting will not help."""
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 class LeaseLostError(WatcherError):

@@ -15,7 +15,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -55,7 +56,16 @@ class Daemon:
         if self._process is not None and self._process.poll() is None:
             self.stop()
 
-    def start(self) -> None:
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Not started yet, but stopped after the block."""
+        try:
+            yield
+        finally:
+            self.__exit__()
+
+    def start(self, *, wait: bool = True) -> None:
+        """Returns once the daemon is ready, or at once."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "watcher", "run", "--config", str(self.config), "--log-format", "json"],
@@ -64,9 +74,10 @@ class Daemon:
                 stderr=subprocess.STDOUT,
                 env=self._environment,
             )
-        self.wait_for(self._ready, 30.0)
+        if wait:
+            self.wait_for(self.ready, 30.0)
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.log.read_text()
         try:

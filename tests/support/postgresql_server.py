@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +16,14 @@ from support.programs import Program, free_port, require
 
 
 class PostgresqlServer:
-    """`url` is the SQLAlchemy URL of an empty database."""
+    """`url` is the SQLAlchemy URL of its database; `empty` gives a new one. May be stopped and started again."""
 
     def __init__(self, directory: Path) -> None:
         self._initdb, self._postgres, self._psql = require("initdb", "postgres", "psql")
         self._directory = directory
         self._port = free_port()
         self._program: Program | None = None
+        self._numbers = itertools.count(1)
 
     @property
     def url(self) -> str:
@@ -35,17 +38,49 @@ class PostgresqlServer:
             check=True,
             capture_output=True,
         )
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._directory}"]
-        self._program = Program(
-            [*user, self._postgres, "-D", str(data), "-p", str(self._port), *options, "-c", "fsync=off"],
-            self._directory / "postgresql.log",
-        )
-        self._wait()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._directory}"]
+        data = self._directory / "data"
+        self._program = Program(
+            [
+                *_as_postgres(self._directory),
+                *(self._postgres, "-D", str(data), "-p", str(self._port), *options, "-c", "fsync=off"),
+            ],
+            self._directory / "postgresql.log",
+        )
+        self._wait()
+
+    def stop(self) -> None:
+        """At once, whoever is connected."""
         if self._program is not None:
+            self.interrupt()
             self._program.stop()
+            self._program = None
+
+    def interrupt(self) -> None:
+        """Cuts every connection and ends the server (a "fast" shutdown)."""
+        if self._program is not None:
+            os.kill(self._program.pid, signal.SIGINT)
+
+    def empty(self, name: str = "") -> str:
+        """The URL of a new, empty database."""
+        name = name or f"test_{next(self._numbers)}"
+        self.sql(f"create database {name}")
+        return f"postgresql+psycopg://watcher@127.0.0.1:{self._port}/{name}"
+
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        """What `psql` says to one statement."""
+        url = f"postgresql://watcher@127.0.0.1:{self._port}/{database}"
+        asked = [self._psql, url, "-v", "ON_ERROR_STOP=1", "-Atc", statement]
+        said = subprocess.run(asked, capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stderr
+        return said.stdout.strip()
 
     def _wait(self) -> None:
         for _ in range(200):

@@ -56,7 +56,7 @@ class Actor:
 
     def step(self, now: float) -> bool:
         """Claims one due order and carries it out; whether there was one."""
-        with self._database.write() as tx:
+        with self._database.write(alone=False) as tx:
             claimed = orders.claim_due(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds)
         for order in claimed:
             with self._keeper.keeping_order(order.id):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from watcher.engine.lease import LEASE_SECONDS
-from watcher.errors import ExternalError
+from watcher.engine.lease import RENEW_SECONDS, Keeper
+from watcher.errors import ExternalError, LeaseLostError
 from watcher.model.service import Signal
 from watcher.ports import Collects
-from watcher.store import memory
-from watcher.store.database import Database
+from watcher.store.memory import Held
 
 
 class Collector:
@@ -18,35 +17,43 @@ class Collector:
 
     def __init__(
         self,
-        database: Database,
+        keeper: Keeper,
         name: str,
         source: Collects,
         signals: Sequence[Signal],
-        owner: str,
         on_error: Callable[[str, ExternalError], None],
         log: Any,
     ) -> None:
-        self._database = database
+        self._keeper = keeper
         self._name = name
         self._source = source
         self._signals = signals
-        self._owner = owner
         self._on_error = on_error
         self._log = log
         self._due = 0.0
+        self._asked = 0.0
         self._failing = False
 
     def step(self, now: float) -> bool:
-        """Takes one sample if it is time; whether it was."""
-        if now < self._due and self._due - now <= self._source.interval:  # a clock set back must not stop us
+        """Takes one sample if it is time and no other process does; whether it did."""
+        due = now >= self._due or self._due - now > self._source.interval  # a clock set back must not stop us
+        if not due and abs(now - self._asked) < RENEW_SECONDS:
+            return False
+        self._asked = now
+        held = self._keeper.hold(f"collect:{self._name}")
+        if held is None or not due:
             return False
         missed = self._due and now - self._due > self._source.interval
         self._due = now + self._source.interval if missed or not self._due else self._due + self._source.interval
-        with self._database.write() as tx:
-            if not memory.hold(tx, f"collect:{self._name}", self._owner, max(LEASE_SECONDS, 2 * self._source.interval)):
-                return False
+        self._collect(held, now)
+        return True
+
+    def _collect(self, held: Held, now: float) -> None:
         try:
-            self._source.collect(now, self._signals)
+            with self._keeper.keeping(held):
+                self._source.collect(now, self._signals)
+        except LeaseLostError:
+            self._log.info("collect_lease_lost", source=self._name)
         except ExternalError as error:
             self._on_error(self._name, error)
             if not self._failing:
@@ -56,4 +63,3 @@ class Collector:
             if self._failing:
                 self._log.info("source_recovered", source=self._name)
             self._failing = False
-        return True

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import TypeVar
 
+from watcher.kit import clock
 from watcher.store import memory, orders, watches
 from watcher.store.database import Database
+from watcher.store.memory import Held
 
-LEASE_SECONDS = 15.0  # a dead process's work is taken over after this
-RENEW_SECONDS = 4.0
+LEASE_SECONDS = 10.0  # a dead process's work is taken over after this and one poll: within 15 s
+RENEW_SECONDS = 2.5
+_HUNG_SECONDS = 300.0  # a look that has not ended after this is left to another; an order ends by its own limits
+
+Key = TypeVar("Key")
 
 
 class Keeper:
@@ -21,13 +27,14 @@ class Keeper:
     def __init__(self, database: Database, owner: str) -> None:
         self.owner = owner
         self._database = database
-        self._watches: set[str] = set()
-        self._orders: set[str] = set()
+        self._watches: dict[str, float] = {}  # id -> when it was taken, monotonic seconds
+        self._orders: dict[str, float] = {}
+        self._named: dict[Held, float] = {}
         self._lock = Lock()
 
     @contextmanager
     def keeping_watch(self, watch_id: str) -> Iterator[None]:
-        """The watch's lease is renewed while the block runs."""
+        """The watch's lease is renewed while the block runs, unless it hangs."""
         with self._keeping(self._watches, watch_id):
             yield
 
@@ -37,28 +44,44 @@ class Keeper:
         with self._keeping(self._orders, order_id):
             yield
 
+    def hold(self, name: str) -> Held | None:
+        """Takes or renews the lease `name`; None while another process holds it."""
+        with self._database.write(alone=False) as tx:
+            return memory.hold(tx, name, self.owner, LEASE_SECONDS)
+
+    @contextmanager
+    def keeping(self, held: Held) -> Iterator[None]:
+        """The named lease is renewed while the block runs, unless it hangs; what the block writes needs it."""
+        with self._keeping(self._named, held), memory.under(held):
+            yield
+
     def step(self, _now: float) -> bool:
         """Prolongs every lease in use; a loop calls it every `RENEW_SECONDS`."""
+        limit = clock.monotonic() - _HUNG_SECONDS
         with self._lock:
-            held_watches, held_orders = list(self._watches), list(self._orders)
-        if not held_watches and not held_orders:
+            held_watches = [watch_id for watch_id, since in self._watches.items() if since > limit]
+            named = [held for held, since in self._named.items() if since > limit]
+            held_orders = list(self._orders)
+        if not held_watches and not held_orders and not named:
             return False
-        with self._database.write() as tx:
+        with self._database.write(alone=False) as tx:
             watches.renew(tx, self.owner, held_watches, LEASE_SECONDS)
             orders.renew(tx, self.owner, held_orders, LEASE_SECONDS)
+            for held in named:
+                memory.renew(tx, held, LEASE_SECONDS)
         return False
 
     def let_go(self) -> None:
         """Ends the named leases of this process, so that another takes over at once."""
-        with self._database.write() as tx:
+        with self._database.write(alone=False) as tx:
             memory.let_go(tx, self.owner)
 
     @contextmanager
-    def _keeping(self, held: set[str], row_id: str) -> Iterator[None]:
+    def _keeping(self, held: dict[Key, float], key: Key) -> Iterator[None]:
         with self._lock:
-            held.add(row_id)
+            held[key] = clock.monotonic()
         try:
             yield
         finally:
             with self._lock:
-                held.discard(row_id)
+                held.pop(key, None)

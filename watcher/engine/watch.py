@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from watcher.engine.facts import NEARBY, context_of, nearby, record_of
 from watcher.engine.gather import Gather, Gathered
 from watcher.engine.lease import Keeper
 from watcher.engine.notes import deliver, note
-from watcher.errors import LeaseLostError
+from watcher.errors import LeaseLostError, StoreUnavailableError
 from watcher.kit import clock, text
 from watcher.model.decision import Outcome, Reason
 from watcher.model.finding import Band, Finding, Findings, Recovery, State
@@ -66,7 +67,7 @@ class Watcher:
 
     def step(self, now: float, stopping: Callable[[], bool]) -> bool:
         """Claims one due watch and makes every look that is due on it; whether there was one."""
-        with self._database.write() as tx:
+        with self._database.write(alone=False) as tx:
             claims = watches.claim_due(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds)
         for claim in claims:
             with self._keeper.keeping_watch(claim.watch.id):
@@ -79,11 +80,16 @@ class Watcher:
             gathered = self._gather.gather(watch, now)
             while watch.next_look_at is not None and watch.next_look_at <= now and not stopping():
                 watch = self._look(claim, watch, gathered, now)
-            with self._database.write() as tx:
+            with self._database.write(alone=False) as tx:
                 watches.release(tx, claim)
         except LeaseLostError:
             self._log.info("watch_lease_lost", watch=watch.id)
             self._gather.forget(watch.id)
+        except StoreUnavailableError:
+            # Whether the last write is there is not known: the next look, here or elsewhere, starts from the store.
+            self._gather.forget(watch.id)
+            self._give_back(claim)
+            raise
         except Exception:
             # A poisoned watch is pushed forward, so that it cannot stop the others; then the error is loud.
             self._gather.forget(watch.id)
@@ -91,6 +97,11 @@ class Watcher:
             raise
         if watch.ended:
             self._gather.forget(watch.id)
+
+    def _give_back(self, claim: Claim) -> None:
+        """Lets others look at once, if the store hears it; else the lease ends by itself."""
+        with suppress(StoreUnavailableError), self._database.write(alone=False) as tx:
+            watches.release(tx, claim)
 
     def _look(self, claim: Claim, watch: Watch, gathered: Gathered, now: float) -> Watch:
         began = clock.monotonic()
@@ -152,7 +163,8 @@ class Watcher:
 
     def _write(self, claim: Claim, before: Watch, gathered: Gathered, outlook: Outlook, now: float) -> Outlook:
         """Writes the look and what follows from it; what was really written, for a rollback may have to wait."""
-        with self._database.write() as tx:
+        decides = bool(outlook.response.orders)  # a budget is asked and spent at once
+        with self._database.write(alone=decides) as tx:
             response = self._restrained(tx, outlook.response, now)
             watches.save(tx, claim, response.watch)
             if outlook.look is not None:
@@ -226,7 +238,7 @@ class Watcher:
     def _push_forward(self, claim: Claim, watch: Watch, now: float) -> None:
         """After an unexpected error: the next look comes a step later; a watch that never succeeds ends in error."""
         self._metrics.looks.labels(watch.service, "internal_error").inc()
-        with self._database.write() as tx:
+        with self._database.write(alone=False) as tx:
             if now < watch.ticket_until + schedule.grace(watch) or watch.state is WatchState.RECOVERING:
                 watches.release(tx, claim, now + max(watch.policy.step, 5.0))
                 return

@@ -1,26 +1,29 @@
-"""Connections, transactions and migrations. Every fault of the database is a `StoreUnavailableError`."""
+"""Connections and transactions. Every fault of the database is a `StoreUnavailableError`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Float, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Float, Select, Table, make_url, or_, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
 from watcher.errors import StoreUnavailableError
+from watcher.store.engines import postgresql_engine, sqlite_engine
+from watcher.store.versions import Schema, schema_of
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_BUSY_SECONDS = 10
-_MIGRATION_LOCK = 7_316_021  # any number that no other program on the database uses
+# Any numbers that no other program on the database uses.
+_MIGRATION_LOCK = 7_316_021
+_WRITER_LOCK = 7_316_022
+
+_PERMANENT = ("unable to open database file", "readonly database")  # SQLite's words
 
 Tx = Connection  # what the functions of this room take: an open transaction
+Query = TypeVar("Query", bound=Select[Any])
 
 
 class database_time(GenericFunction[float]):  # noqa: N801  # the name is the SQL function's
@@ -40,6 +43,11 @@ def _postgresql_time(_element: Any, _compiler: Any, **_options: Any) -> str:
     return "extract(epoch from clock_timestamp())::float8"
 
 
+def free_to_take(lease_until: Any, lease_seconds: float) -> Any:
+    """Whether nobody holds a row: its lease has ended, or ends later than any can, for the clock was set back."""
+    return or_(lease_until < database_time(), lease_until > database_time() + 2 * lease_seconds)
+
+
 class Database:
     """The one store; safe to use from several threads."""
 
@@ -48,7 +56,7 @@ class Database:
         self.url = url
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         self._writing = Lock()  # SQLite has one writer: queue here rather than poll its lock
-        self._engine = _sqlite_engine(url) if self._sqlite else _postgresql_engine(url)
+        self._engine = sqlite_engine(url) if self._sqlite else postgresql_engine(url)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -57,79 +65,71 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Tx]:
-        """A transaction that is durable once the block ends, or undone whole if it raises."""
+    def write(self, *, alone: bool = True) -> Iterator[Tx]:
+        """A transaction that is durable once the block ends, or undone whole if it raises.
+
+        Such transactions run one after another, over all replicas, so that each may decide from what it reads. With
+        `alone` False it runs beside them: for writes that add rows, or change rows under a lease or a fence.
+        """
         with _translated():
             if not self._sqlite:
-                with self._engine.begin() as connection:
+                with self._engine.execution_options(alone=alone).begin() as connection:
+                    if alone:
+                        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
                     yield connection
                 return
             immediate = self._engine.execution_options(immediate=True)
             with self._writing, immediate.begin() as connection:
                 yield connection
 
-    def migrate(self) -> None:
-        """Brings the schema to this version's, leaving a newer one alone; safe when several replicas start at once."""
+    def migrate(self) -> Schema:
+        """Brings the schema to this version's; safe when several replicas start at once.
+
+        Raises:
+            StoreUnavailableError: the store does not answer, or (permanent) cannot be used.
+        """
         with self.read() as tx:
-            if (_revision(tx) or "") >= _newest():
-                return
+            schema = schema_of(tx)
+        if schema.current is None or schema.current < schema.known:
+            schema = self._upgraded()
+        if not schema.usable:
+            raise StoreUnavailableError(schema.refusal(), permanent=True)
+        return schema
+
+    def _upgraded(self) -> Schema:
         from watcher.store import migrating  # noqa: PLC0415  # a quarter of a second that a current schema need not pay
 
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._engine.execution_options(immediate=True).connect() as connection:
             if not self._sqlite:
+                connection.execute(text("set local lock_timeout = 0"))
                 connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            migrating.upgrade(connection.execution_options(immediate=True), self.url)
+            schema = schema_of(connection)
+            if not schema.newer:  # than ours, by a newer version that was faster
+                migrating.upgrade(connection, self.url)
+                schema = schema_of(connection)
             connection.commit()
+            return schema
 
     def ready(self) -> bool:
-        """Whether the store answers and its schema is this version's or newer."""
+        """Whether the store answers and this program can use its schema."""
         try:
             with self.read() as tx:
-                current = _revision(tx)
+                return schema_of(tx).usable
         except StoreUnavailableError:
             return False
-        return current is not None and current >= _newest()
 
     def close(self) -> None:
         self._engine.dispose()
 
 
-def _revision(tx: Tx) -> str | None:
-    """The schema's revision; None if there is no schema yet."""
-    if not inspect(tx).has_table("alembic_version"):
-        return None
-    revision: str | None = tx.execute(text("select version_num from alembic_version")).scalar_one_or_none()
-    return revision
+def locked(tx: Tx, query: Query, table: Table) -> Query:
+    """`query`; in a transaction that is alone, the rows of `table` that it finds stay as they are until it ends.
 
-
-@cache
-def _newest() -> str:
-    """The newest revision of this version: what its file is called up to the first underscore."""
-    return max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*_*.py"))
-
-
-def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}, pool_size=8)
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        cursor = connection.cursor()
-        cursor.execute("pragma journal_mode = wal")
-        cursor.execute("pragma synchronous = full")  # an accepted deploy survives a power cut
-        cursor.execute("pragma foreign_keys = on")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        immediate = connection.get_execution_options().get("immediate", False)
-        connection.exec_driver_sql("begin immediate" if immediate else "begin")
-
-    return engine
-
-
-def _postgresql_engine(url: str) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_size=8, connect_args={"connect_timeout": _BUSY_SECONDS})
+    Others still write beside it: a look that is being written must be seen, or wait.
+    """
+    if tx.get_execution_options().get("alone", False):
+        return query.with_for_update(of=table, key_share=True)
+    return query
 
 
 @contextmanager
@@ -140,6 +140,12 @@ def _translated() -> Iterator[None]:
         raise
     except DBAPIError as error:
         # The driver's own words only: the statement's parameters may hold customers' data.
-        raise StoreUnavailableError(f"the store failed: {type(error.orig).__name__}: {error.orig}") from None
+        words = f"the store failed: {type(error.orig).__name__}: {error.orig}"
+        raise StoreUnavailableError(words, permanent=not _may_pass(error)) from None
     except SQLAlchemyError as error:
         raise StoreUnavailableError(f"the store failed: {type(error).__name__}") from None
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    """Whether waiting can help: a server that is away or busy, not a file that cannot be opened or written."""
+    return isinstance(error, OperationalError) and not any(words in str(error.orig) for words in _PERMANENT)

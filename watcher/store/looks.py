@@ -14,7 +14,7 @@ from watcher.model.decision import Decision, Outcome, Reason
 from watcher.model.finding import Band, Findings
 from watcher.model.record import Record
 from watcher.model.series import Floats, Series
-from watcher.store import codec, records
+from watcher.store import codec
 from watcher.store.database import Tx
 from watcher.store.schema import calibrations, looks, points
 
@@ -149,10 +149,3 @@ def _look(row: Row[Any]) -> Look:
         failures=json.loads(row.failures),
         record=None if row.record is None else codec.load(Record, row.record),
     )
-
-
-def drop_points_before(tx: Tx, at: float) -> int:
-    """Drops points older than `at`, and the calibrations that went with them; returns how many points."""
-    tx.execute(delete(calibrations).where(calibrations.c.made_at < at))
-    records.drop_before(tx, at)
-    return tx.execute(delete(points).where(points.c.at < at)).rowcount

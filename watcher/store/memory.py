@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from watcher.errors import LeaseLostError
 from watcher.model.memory import Point
 from watcher.store import codec
-from watcher.store.database import Database, Tx, database_time
+from watcher.store.database import Database, Tx, database_time, free_to_take
 from watcher.store.schema import leases, memory_points, memory_values
 
 
@@ -30,7 +34,8 @@ class StoreMemory:
 
     def put(self, key: str, value: Any) -> None:
         row = {"owner": self._owner, "key": key, "value": codec.compact(value)}
-        with self._database.write() as tx:
+        with self._database.write(alone=False) as tx:
+            _check(tx)
             tx.execute(_upsert(tx, memory_values, ("owner", "key"), "value"), [row])
 
     def append(self, points: Mapping[str, Iterable[Point]]) -> None:
@@ -40,7 +45,10 @@ class StoreMemory:
             for point in batch
         ]
         if rows:
-            with self._database.write() as tx:
+            with self._database.write(alone=False) as tx:
+                _check(tx)
+                # In one order everywhere: two replicas that store the same never wait for each other in a circle.
+                rows.sort(key=lambda row: (row["stream"], row["at"], row["key"]))
                 tx.execute(_upsert(tx, memory_points, ("owner", "stream", "at", "key"), "value"), rows)
 
     def range(self, stream: str, start: float, end: float) -> Sequence[Point]:
@@ -64,26 +72,71 @@ class StoreMemory:
             return sorted(tx.execute(query).scalars())
 
 
-def forget_before(tx: Tx, at: float) -> int:
-    """Drops remembered points older than `at`; returns how many."""
-    return tx.execute(delete(memory_points).where(memory_points.c.at < at)).rowcount
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A named lease that is ours until it ends; `fence` proves it."""
+
+    name: str
+    owner: str
+    fence: int
 
 
-def hold(tx: Tx, name: str, owner: str, lease_seconds: float) -> bool:
-    """Takes or renews the lease `name`; False while another owner holds it."""
+def hold(tx: Tx, name: str, owner: str, lease_seconds: float) -> Held | None:
+    """Takes or renews the lease `name`; None while another owner holds it."""
     until = database_time() + lease_seconds
-    mine = (leases.c.owner == owner) | (leases.c.lease_until < database_time())
-    changed = tx.execute(
-        update(leases)
-        .where(leases.c.name == name, mine)
-        .values(owner=owner, lease_until=until, fence=leases.c.fence + 1)
+    mine = leases.c.owner == owner
+    statement = _insert(tx, leases).values(name=name, owner=owner, lease_until=until)
+    taken = statement.on_conflict_do_update(
+        index_elements=["name"],
+        set_={
+            "owner": owner,
+            "lease_until": until,
+            "fence": case((mine & (leases.c.lease_until > database_time()), leases.c.fence), else_=leases.c.fence + 1),
+        },
+        where=mine | free_to_take(leases.c.lease_until, lease_seconds),
+    ).returning(leases.c.fence)
+    fence = tx.execute(taken).scalar_one_or_none()
+    return None if fence is None else Held(name, owner, fence)
+
+
+def renew(tx: Tx, held: Held, lease_seconds: float) -> None:
+    """Prolongs a named lease, if it is still ours."""
+    tx.execute(update(leases).where(*_ours(held)).values(lease_until=database_time() + lease_seconds))
+
+
+@contextmanager
+def under(held: Held) -> Iterator[None]:
+    """What the block writes into adapters' memories, in this thread, is written only while the lease is ours.
+
+    The writes raise `LeaseLostError` from then on: a process that slept through its lease must not put an old sample
+    among the newer ones of another.
+    """
+    token = _under.set(held)
+    try:
+        yield
+    finally:
+        _under.reset(token)
+
+
+_under: ContextVar[Held | None] = ContextVar("under", default=None)
+
+
+def _check(tx: Tx) -> None:
+    held = _under.get()
+    if held is None:
+        return
+    query = select(leases.c.fence).where(*_ours(held)).with_for_update(read=True)
+    if tx.execute(query).one_or_none() is None:
+        raise LeaseLostError(f"lease {held.name} is no longer ours")
+
+
+def _ours(held: Held) -> tuple[Any, ...]:
+    return (
+        leases.c.name == held.name,
+        leases.c.owner == held.owner,
+        leases.c.fence == held.fence,
+        leases.c.lease_until > database_time(),
     )
-    if changed.rowcount:
-        return True
-    if tx.execute(select(leases.c.name).where(leases.c.name == name)).one_or_none() is not None:
-        return False
-    tx.execute(insert(leases).values(name=name, owner=owner, lease_until=until))
-    return True
 
 
 def let_go(tx: Tx, owner: str) -> None:
@@ -92,5 +145,9 @@ def let_go(tx: Tx, owner: str) -> None:
 
 
 def _upsert(tx: Tx, table: Any, keys: Sequence[str], column: str) -> Any:
-    statement = (postgresql if tx.dialect.name == "postgresql" else sqlite).insert(table)
+    statement = _insert(tx, table)
     return statement.on_conflict_do_update(index_elements=list(keys), set_={column: statement.excluded[column]})
+
+
+def _insert(tx: Tx, table: Any) -> Any:
+    return (postgresql if tx.dialect.name == "postgresql" else sqlite).insert(table)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, func, insert, literal_column, select, text, update
+from sqlalchemy import Row, func, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 
 from watcher.errors import ConflictError, LeaseLostError
 from watcher.model.order import Hold, Note, RollbackOrder, RollbackState
 from watcher.store import codec
-from watcher.store.database import Tx, database_time
+from watcher.store.database import Tx, database_time, free_to_take, locked
 from watcher.store.schema import orders
 
 ROLLBACK, NOTE = "rollback", "note"
@@ -24,8 +24,6 @@ OPEN_ROLLBACKS = (
     RollbackState.ACCEPTED,
     RollbackState.UNKNOWN,
 )
-
-_BUDGET_LOCK = 7_316_022  # any number that no other program on the database uses
 
 
 class NoteState(StrEnum):
@@ -96,7 +94,7 @@ def claim_due(tx: Tx, now: float, owner: str, limit: int, lease_seconds: float) 
     """Takes up to `limit` orders that are due at `now` and that nobody holds, oldest first."""
     free = (
         select(orders.c.id)
-        .where(orders.c.next_at <= now, orders.c.lease_until < database_time())
+        .where(orders.c.next_at <= now, free_to_take(orders.c.lease_until, lease_seconds))
         .order_by(orders.c.next_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -117,29 +115,32 @@ def save(tx: Tx, order: Order, *, keep_lease: bool = False) -> None:
         LeaseLostError: someone else holds it by now; nothing was written.
     """
     values = _progress(order) if keep_lease else _progress(order) | {"lease_until": 0.0}
-    changed = tx.execute(
-        update(orders)
-        .where(orders.c.id == order.id, orders.c.fence == order.fence, orders.c.lease_until > database_time())
-        .values(values)
-    )
+    changed = tx.execute(update(orders).where(*_ours(order)).values(values))
     if not changed.rowcount:
         raise LeaseLostError(f"order {order.id} is no longer ours")
 
 
 def check_held(tx: Tx, order: Order) -> None:
-    """Raises LeaseLostError if somebody else holds a claimed order by now."""
-    held = select(orders.c.id).where(
-        orders.c.id == order.id, orders.c.fence == order.fence, orders.c.lease_until > database_time()
-    )
-    if tx.execute(held).one_or_none() is None:
+    """To be asked just before something is done outside that cannot be taken back.
+
+    Raises:
+        LeaseLostError: someone else holds the claimed order by now.
+    """
+    query = select(orders.c.id).where(*_ours(order))
+    if tx.execute(query).one_or_none() is None:
         raise LeaseLostError(f"order {order.id} is no longer ours")
 
 
 def renew(tx: Tx, owner: str, ids: Iterable[str], lease_seconds: float) -> None:
-    """Prolongs the leases that `owner` still holds."""
+    """Prolongs the leases that `owner` still holds; a row that is being written waits for the next time."""
+    held = (
+        select(orders.c.id)
+        .where(orders.c.id.in_(list(ids)), orders.c.owner == owner, orders.c.lease_until > database_time())
+        .with_for_update(skip_locked=True, key_share=True)
+    )
     tx.execute(
         update(orders)
-        .where(orders.c.id.in_(list(ids)), orders.c.owner == owner, orders.c.lease_until > database_time())
+        .where(orders.c.id.in_(held.scalar_subquery()))
         .values(lease_until=database_time() + lease_seconds)
     )
 
@@ -154,7 +155,8 @@ def change(tx: Tx, order: Order) -> None:
 
 
 def rollback_of(tx: Tx, watch_id: str) -> Order | None:
-    row = tx.execute(select(orders).where(orders.c.watch_id == watch_id, orders.c.kind == ROLLBACK)).one_or_none()
+    query = select(orders).where(orders.c.watch_id == watch_id, orders.c.kind == ROLLBACK)
+    row = tx.execute(locked(tx, query, orders)).one_or_none()
     return None if row is None else _order(row)
 
 
@@ -163,17 +165,14 @@ def open_rollbacks(tx: Tx, services: Sequence[str]) -> Sequence[Order]:
     query = select(orders).where(
         orders.c.kind == ROLLBACK, orders.c.target.in_(list(services)), orders.c.state.in_(OPEN_ROLLBACKS)
     )
-    return [_order(row) for row in tx.execute(query.order_by(orders.c.created_at.desc()))]
+    return [_order(row) for row in tx.execute(locked(tx, query.order_by(orders.c.created_at.desc()), orders))]
 
 
 def spent(tx: Tx, since: float) -> Mapping[str, int]:
     """Service -> rollbacks decided after `since` that were made or are about to be; those that wait do not count.
 
-    On PostgreSQL whoever asks next waits until this transaction has ended, so that two replicas cannot both take
-    the last one that a budget allows. SQLite has one writer anyway.
+    To be asked in a transaction that is alone, so that two replicas cannot both take the last one of a budget.
     """
-    if tx.dialect.name == "postgresql":
-        tx.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _BUDGET_LOCK})
     query = (
         select(orders.c.target, func.count().label("number"))
         .where(
@@ -188,7 +187,8 @@ def spent(tx: Tx, since: float) -> Mapping[str, int]:
 
 
 def rollback(tx: Tx, rollback_id: str) -> Order | None:
-    row = tx.execute(select(orders).where(orders.c.id == rollback_id, orders.c.kind == ROLLBACK)).one_or_none()
+    query = select(orders).where(orders.c.id == rollback_id, orders.c.kind == ROLLBACK)
+    row = tx.execute(locked(tx, query, orders)).one_or_none()
     return None if row is None else _order(row)
 
 
@@ -202,13 +202,17 @@ def waiting_past(tx: Tx, now: float) -> Sequence[Order]:
     query = select(orders).where(
         orders.c.kind == ROLLBACK, orders.c.state == RollbackState.PLANNED.value, orders.c.expires_at <= now
     )
-    return [_order(row) for row in tx.execute(query)]
+    return [_order(row) for row in tx.execute(locked(tx, query, orders))]
 
 
 def count(tx: Tx) -> Mapping[tuple[str, str], int]:
     """Number of orders by (kind, state)."""
     query = select(orders.c.kind, orders.c.state, func.count()).group_by(orders.c.kind, orders.c.state)
     return {(kind, state): number for kind, state, number in tx.execute(query)}
+
+
+def _ours(order: Order) -> tuple[Any, ...]:
+    return orders.c.id == order.id, orders.c.fence == order.fence, orders.c.lease_until > database_time()
 
 
 def _progress(order: Order) -> dict[str, Any]:

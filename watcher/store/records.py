@@ -98,12 +98,6 @@ def replaced_of(tx: Tx, watch_id: str, signal: str) -> Sequence[Replaced]:
     ]
 
 
-def drop_before(tx: Tx, at: float) -> None:
-    """Drops what went with points older than `at`."""
-    tx.execute(delete(replaced_points).where(replaced_points.c.at < at))
-    tx.execute(delete(provisional_calibrations).where(provisional_calibrations.c.made_at < at))
-
-
 def _stored(value: float) -> float | None:
     return None if np.isnan(value) else value  # as the points themselves are kept
 

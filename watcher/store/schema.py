@@ -25,6 +25,14 @@ metadata = MetaData(
     }
 )
 
+# What a program must know of the schema before it may use it.
+compatibility = Table(
+    "compatibility",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
 # Every message that was answered, so that a repeat gets the same answer.
 deliveries = Table(
     "deliveries",
@@ -45,7 +53,7 @@ deploys = Table(
     Column("version", Text, nullable=False),
     Column("previous_version", Text),
     Column("received_at", Float, nullable=False, index=True),
-    Column("started_at", Float, nullable=False),
+    Column("started_at", Float, nullable=False, index=True),
     Column("finished_at", Float),
     Column("services", Text, nullable=False),
     Column("attributes", Text, nullable=False),
@@ -76,7 +84,7 @@ watches = Table(
     Column("sentence", Text, nullable=False),
     Column("score", Float, nullable=False),
     Column("decided_at", Float),
-    Column("ended_at", Float),
+    Column("ended_at", Float, index=True),
     Column("recovery_until", Float),
     Column("recovered", Integer),
     Column("blind_seconds", Float, nullable=False),
@@ -86,6 +94,8 @@ watches = Table(
     Column("fence", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("deploy_id", "service", "environment"),
     Index("ix_watches_service_environment_state", "service", "environment", "state"),
+    Index("ix_watches_service_environment_finished_at", "service", "environment", "finished_at"),
+    Index("ix_watches_state", "state"),
 )
 
 looks = Table(
@@ -179,6 +189,7 @@ orders = Table(
     Column("lease_until", Float, nullable=False, server_default=text("0")),
     Column("fence", Integer, nullable=False, server_default=text("0")),
 )
+Index("ix_orders_kind_state", orders.c.kind, orders.c.state)
 Index(
     "uq_orders_one_rollback_per_watch",
     orders.c.watch_id,

@@ -15,7 +15,7 @@ from watcher.model.order import Hold, RollbackOrder, RollbackState
 from watcher.model.service import Service
 from watcher.model.watch import ENDED, Watch, WatchState
 from watcher.store import codec
-from watcher.store.database import Tx, database_time
+from watcher.store.database import Tx, database_time, free_to_take, locked
 from watcher.store.schema import events, orders, watches
 
 ROLLBACK = "rollback"
@@ -53,7 +53,7 @@ def open_watch(tx: Tx, watch: Watch) -> None:
 
 
 def get(tx: Tx, watch_id: str) -> Watch | None:
-    row = tx.execute(_select().where(watches.c.id == watch_id)).one_or_none()
+    row = tx.execute(locked(tx, _select().where(watches.c.id == watch_id), watches)).one_or_none()
     return None if row is None else _watch(row)
 
 
@@ -98,7 +98,7 @@ def active(tx: Tx, service: str, environment: str) -> Sequence[Watch]:
     query = _select().where(
         watches.c.service == service, watches.c.environment == environment, watches.c.state.in_(_OPEN)
     )
-    return [_watch(row) for row in tx.execute(query.order_by(watches.c.finished_at))]
+    return [_watch(row) for row in tx.execute(locked(tx, query.order_by(watches.c.finished_at), watches))]
 
 
 def history(tx: Tx, service: str, environment: str, limit: int = 50) -> Sequence[Watch]:
@@ -132,7 +132,7 @@ def claim_due(tx: Tx, now: float, owner: str, limit: int, lease_seconds: float) 
     """Takes up to `limit` watches that are due at `now` and that nobody holds."""
     free = (
         select(watches.c.id)
-        .where(watches.c.next_look_at <= now, watches.c.lease_until < database_time())
+        .where(watches.c.next_look_at <= now, free_to_take(watches.c.lease_until, lease_seconds))
         .order_by(watches.c.next_look_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -181,10 +181,15 @@ def release(tx: Tx, claim: Claim, next_look_at: float | None = None) -> None:
 
 
 def renew(tx: Tx, owner: str, ids: Iterable[str], lease_seconds: float) -> None:
-    """Prolongs the leases that `owner` still holds."""
+    """Prolongs the leases that `owner` still holds; a row that is being written waits for the next time."""
+    held = (
+        select(watches.c.id)
+        .where(watches.c.id.in_(list(ids)), watches.c.owner == owner, watches.c.lease_until > database_time())
+        .with_for_update(skip_locked=True, key_share=True)
+    )
     tx.execute(
         update(watches)
-        .where(watches.c.id.in_(list(ids)), watches.c.owner == owner, watches.c.lease_until > database_time())
+        .where(watches.c.id.in_(held.scalar_subquery()))
         .values(lease_until=database_time() + lease_seconds)
     )
 

@@ -26,7 +26,7 @@ from watcher.errors import ExternalError, Fault
 from watcher.model.series import Series, Window
 from watcher.model.service import Kind, Signal
 from watcher.model.watch import WatchState
-from watcher.store import deploys, looks, watches
+from watcher.store import deploys, looks, retention, watches
 from watcher.store.database import Database
 from watcher.telemetry.metrics import Metrics
 
@@ -150,7 +150,7 @@ def test_a_stored_number_that_was_changed_is_found(house: House) -> None:
 def test_after_retention_it_says_so(house: House) -> None:
     house.look(6)
     with house.database.write() as tx:
-        looks.drop_points_before(tx, START + 31 * 86400)
+        retention.drop_points(tx, ["w-1"])
     found = house.again()
     assert (found.reproduced, found.difference) == (0, None)
     assert "no longer stored" in (found.obstacle or "")

@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import text
 from support.made import NOW, deploy, service, signal, watch
 from support.orders import a_note, an_order
-from support.postgresql_server import PostgresqlServer
 from support.sqlite_store import sqlite_store
 
 from watcher.errors import ConflictError, LeaseLostError, StoreUnavailableError
@@ -27,12 +26,6 @@ from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 
 
-@pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
-    with PostgresqlServer(tmp_path_factory.mktemp("postgresql")) as server:
-        yield server
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     store = sqlite_store(tmp_path) if request.param == "sqlite" else empty_postgresql(request)
@@ -44,10 +37,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 
 def empty_postgresql(request: pytest.FixtureRequest) -> Database:
-    store = Database(request.getfixturevalue("postgresql").url)
-    with store.write() as tx:
-        tx.execute(text("drop schema public cascade"))
-        tx.execute(text("create schema public"))
+    store = Database(request.getfixturevalue("postgresql").empty())
     store.migrate()
     return store
 
@@ -255,13 +245,3 @@ def test_a_broken_database_is_one_error_without_the_data(tmp_path: Path) -> None
         deploys.delivery(tx, "secret-key")
     assert "secret-key" not in str(caught.value)
     store.close()
-
-
-def test_old_points_go_and_decisions_stay(database: Database) -> None:
-    times = np.array([NOW, NOW + 60])
-    with database.write() as tx:
-        looks.add_points(tx, "w-1", "conversion", Series(times, times, 60.0, NOW + 60), None)
-        looks.keep_calibration(tx, "w-1", NOW, b"calibration")
-        assert looks.drop_points_before(tx, NOW + 30) == 1
-        assert looks.calibration(tx, "w-1") is None
-        assert watches.get(tx, "w-1") is not None

@@ -1,0 +1,118 @@
+"""Raw points go after thirty days; decisions, looks and the audit log stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+from structlog.testing import capture_logs
+from support.made import NOW, decision, deploy, watch
+from support.sqlite_store import sqlite_store
+
+from watcher.engine.housekeeping import EVERY, RETENTION, Housekeeper
+from watcher.model.decision import Outcome, Reason
+from watcher.model.finding import Findings
+from watcher.model.memory import Point
+from watcher.model.series import Series
+from watcher.model.watch import WatchState
+from watcher.store import deploys, looks, memory, records, watches
+from watcher.store.database import Database
+
+DAY = 86400.0
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        store = sqlite_store(tmp_path)
+    else:
+        store = Database(request.getfixturevalue("postgresql").empty())
+        store.migrate()
+    with closing(store):
+        yield store
+
+
+def old_watch(database: Database, number: int, ended_at: float | None) -> str:
+    """A watch that has everything a watch can have."""
+    watch_id, deploy_id = f"w-{number}", f"d-{number}"
+    times = np.array([NOW, NOW + 60])
+    series = Series(times, times, 60.0, NOW + 60)
+    state = WatchState.WATCHING if ended_at is None else WatchState.DONE
+    with database.write() as tx:
+        deploys.put(tx, deploy(id=deploy_id, identity=deploy_id))
+        values = {"id": watch_id, "deploy_id": deploy_id, "state": state, "ended_at": ended_at}
+        watches.open_watch(tx, watch(**values, outcome=Outcome.HEALTHY, reason=Reason.NO_HARM))
+        watches.log(tx, watch_id, NOW, "opened", "a line")
+        looks.add_points(tx, watch_id, "conversion", series, None)
+        looks.keep_calibration(tx, watch_id, NOW, b"calibration")
+        records.keep_provisional(tx, watch_id, NOW, b"provisional")
+        records.keep_replaced(tx, watch_id, "conversion", Series(times, times * 2, 60.0, NOW + 60), NOW)
+        said = decision(Outcome.HEALTHY, Reason.NO_HARM)
+        looks.add(tx, looks.Look(watch_id, NOW + 60, NOW + 60, Findings(NOW, 0.0, ()), said, {}))
+    return watch_id
+
+
+def clean(database: Database, now: float, owner: str = "a") -> list[dict[str, object]]:
+    with capture_logs() as logged:
+        Housekeeper(database, 0.0, owner, structlog.get_logger()).step(now)
+    return [dict(line) for line in logged]
+
+
+def test_raw_points_go_after_thirty_days_and_decisions_stay(database: Database) -> None:
+    now = NOW + 40 * DAY
+    old = [old_watch(database, number, now - RETENTION - 1 - number) for number in range(12)]
+    new = old_watch(database, 99, now - RETENTION + 60)
+    running = old_watch(database, 100, None)
+    (line,) = clean(database, now)
+    assert (line["event"], line["points"]) == ("points_dropped", 24)
+    with database.read() as tx:
+        for watch_id in old:
+            assert not len(looks.chart(tx, watch_id, "conversion").times)
+            assert looks.calibration(tx, watch_id) is None
+            assert not records.calibrations_of(tx, watch_id)
+            assert not records.replaced_of(tx, watch_id, "conversion")
+            kept = watches.get(tx, watch_id)
+            assert kept is not None
+            assert kept.outcome is Outcome.HEALTHY
+            assert looks.last(tx, watch_id) is not None
+            assert watches.events_of(tx, watch_id)
+        for watch_id in (new, running):
+            assert len(looks.chart(tx, watch_id, "conversion").times) == 2
+            assert looks.calibration(tx, watch_id) is not None
+    assert not clean(database, now, owner="b")  # nothing is left to do, and no other replica may just now
+
+
+def test_remembered_points_and_answers_go_in_small_pieces(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watcher.engine.housekeeping._POINTS", 7)
+    now = NOW + 40 * DAY
+    for owner in ("sources:a", "sources:b"):
+        kept = memory.StoreMemory(database, owner)
+        kept.append({name: [Point(NOW + step, 1.0) for step in range(20)] for name in ("x", "y")})
+        kept.append({"x": [Point(now - DAY, 2.0)]})
+    with database.write() as tx:
+        for number in range(10):
+            deploys.remember_delivery(tx, f"old-{number}", NOW, {})
+        deploys.remember_delivery(tx, "new", now - DAY, {"deploy_id": "d-1"})
+    (line,) = clean(database, now)
+    assert (line["remembered"], line["deliveries"]) == (80, 10)
+    for owner in ("sources:a", "sources:b"):
+        kept = memory.StoreMemory(database, owner)
+        assert list(kept.range("x", 0.0, now)) == [Point(now - DAY, 2.0)]
+    with database.read() as tx:
+        assert deploys.delivery(tx, "new") == {"deploy_id": "d-1"}
+        assert deploys.delivery(tx, "old-1") is None
+
+
+def test_one_replica_cleans_up_and_another_does_once_it_is_gone(database: Database) -> None:
+    now = NOW + 40 * DAY
+    old_watch(database, 1, NOW)
+    assert clean(database, now, owner="a")
+    old_watch(database, 2, NOW)
+    assert not clean(database, now + EVERY, owner="b")
+    with database.write() as tx:
+        memory.let_go(tx, "a")
+    assert clean(database, now + EVERY, owner="b")
