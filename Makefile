@@ -26,11 +26,11 @@ lint: .venv/dev ## style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-bench: .venv/dev servers ## cost: start-up, memory, a look, a poll, a webhook
+bench: .venv/dev ## cost: start-up, memory, a webhook, a look, a rehearsal; beside Otava, Mann-Whitney and KernelCPD
 	$(BIN)/python -m benchmarks.cost
 
-bench-detection: .venv/dev ## quality of detection beside the peers'; DATA=folder adds real series
-	$(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA))
+bench-detection: .venv/dev ## quality of detection beside the peers'; DATA=folder adds real series, QUICK=1 a tenth
+	$(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA)) $(if $(QUICK),--quick)
 
 servers:
 	@missing=""; for package in $(SERVERS); do \

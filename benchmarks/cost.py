@@ -1,4 +1,4 @@
-"""What the watcher costs: start-up, idle memory, a webhook, a look (`make bench`). Every figure is measured now."""
+"""What the watcher costs: start-up, idle memory, a webhook, judging (`make bench`). Every figure is measured now."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from support.daemon import Daemon
 
-from watcher import detect
-from watcher.model.series import Series
-from watcher.model.service import Harm, Kind, Signal
-from watcher.model.watch import WatchPlan
+from benchmarks.speed import engine
 
 _CONFIG = """
 server: {listen: "${LISTEN}"}
@@ -33,13 +29,11 @@ services:
       conversion: {source: shop, kind: ratio, harm: down, good: orders_total, total: sessions_total}
 """
 _WEBHOOKS = 500
-_LOOKS = 60
-_DAYS = 14
 _STARTS = 3
 
 
 def main() -> None:
-    rows = [*_daemon(), *_engine()]
+    rows = [*_daemon(), *engine()]
     width = max(len(name) for name, _, _ in rows)
     print(f"{'':{width}}  {'measured':>12}  aim")
     for name, value, aim in rows:
@@ -76,35 +70,6 @@ def _webhooks(daemon: Daemon) -> list[float]:
         taken.append(time.perf_counter() - began)
         assert status == 202, status
     return taken
-
-
-def _engine() -> list[tuple[str, str, str]]:
-    """One ratio signal, one-minute steps, two weeks of history, a watch of one hour."""
-    rng = np.random.default_rng(1)
-    times = np.arange(1, _DAYS * 1440 + _LOOKS + 1) * 60.0
-    totals = rng.poisson(300 * (1 + 0.4 * np.sin(times / 86400 * 2 * np.pi))).astype(np.float64)
-    values = rng.binomial(totals.astype(np.int64), 0.05).astype(np.float64)
-    started_at = float(times[-_LOOKS - 1])
-    series = Series(times, values, 60.0, float(times[-1]), totals=totals)
-    signal = Signal("conversion", Kind.RATIO, Harm.DOWN, "shop", 60.0)
-    until = started_at + _LOOKS * 60
-    plan = WatchPlan((signal,), started_at, until, until, 0.01)
-    history = {"conversion": series.between(0.0, started_at)}
-    detect.calibrate(plan, history)  # the imports are not part of the cost
-    began = time.perf_counter()
-    calibration = detect.calibrate(plan, history)
-    calibrated = time.perf_counter() - began
-    recent = {"conversion": series.between(calibration.recent_from, until)}
-    previous, looks = None, []
-    for number in range(1, _LOOKS + 1):
-        began = time.perf_counter()
-        previous = detect.look(calibration, recent, started_at + number * 60, previous)
-        looks.append(time.perf_counter() - began)
-    return [
-        (f"calibration of one signal, {_DAYS} days of minutes (ms)", f"{calibrated * 1000:.1f}", ""),
-        (f"decision of one look, one signal, median of {_LOOKS} (ms)", f"{statistics.median(looks) * 1000:.2f}", "0.5"),
-        ("calibration as stored (kB)", f"{len(calibration.to_bytes()) / 1000:.1f}", ""),
-    ]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import zlib
+import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,184 +12,150 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.detection.cases import Case, Maker, harmed
-from benchmarks.detection.real import Recording, placebos, recordings, split
-from benchmarks.detection.runs import PRODUCT, Result, Task, rows, run_all, sum_up
-from benchmarks.detection.streams import LOOKS, STREAMS, TICKETS, Stream, call_centre
-from benchmarks.detection.table import share, show
+from benchmarks.detection import faults, low_traffic, otava, real
+from benchmarks.detection.cases import Case, harmed
+from benchmarks.detection.product import THRESHOLD
+from benchmarks.detection.runs import PRODUCT, Given, Task, run_all, sum_up, tell
+from benchmarks.detection.streams import STREAMS, TICKETS
+from benchmarks.detection.table import show
+from benchmarks.detection.textbook import textbook
 from watcher.model.service import Harm
 
-HEAD = ("method", "false per 100 watches", "by 15", "by 30", "by 60", "delay", "found at 1 % false", "ms a watch")
 BY = (15, 30, 60)
-HARMS = (
-    ("step", -0.5), ("step", -0.2), ("step", -0.1), ("ramp", -0.3), ("late", -0.3), ("spike", -0.7), ("spike", 1.0),
-    ("step", 0.5), ("step", 1.0),
+SHAPES = (
+    ("step", -0.5), ("step", -0.2), ("ramp", -0.5), ("ramp", -0.3), ("late", -0.5), ("late", -0.3), ("spike", -0.7),
+    ("step", 0.5), ("ramp", 0.5), ("late", 0.5), ("spike", 1.0), ("step", 1.0),
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Given:
-    """A case that was made already."""
-
-    case: Case
-
-    def __call__(self, _: np.random.Generator) -> Case:
-        return self.case
-
-
-def _seed(*parts: object) -> int:
-    return zlib.crc32(repr(parts).encode())
-
-
-def textbook(pool: Executor, quiet: int, moved: int, streams: Sequence[Stream], title: str) -> None:
-    """The product beside the best that anybody could do."""
-    out = []
-    for stream in streams:
-        nothing = run_all(pool, [Task(_made(stream, 0.0), _seed(stream.name, n), peers=False) for n in range(quiet)])
-        got = sum_up(nothing, PRODUCT, ())
-        losses, delays = [], []
-        for change in stream.changes:
-            tasks = [Task(_made(stream, change), _seed(stream.name, change, n), peers=False) for n in range(moved)]
-            mine = sum_up([*nothing, *run_all(pool, tasks)], PRODUCT, (LOOKS,))
-            found, delay, fixed = stream.best(change, np.random.default_rng(_seed(stream.name)))
-            if 0.5 <= found <= 0.99:
-                losses.append(found - mine.found[LOOKS])
-                delays.append(mine.delay * LOOKS / delay)
-            out.append(
-                [
-                    stream.name,
-                    f"{change:+.0%}",
-                    share(got.false, got.quiet),
-                    f"{100 * mine.found[LOOKS]:.0f}",
-                    f"{100 * found:.0f}",
-                    f"{100 * fixed:.0f}",
-                    f"{mine.delay * LOOKS:.1f}",
-                    f"{delay:.1f}",
-                ]
-            )
-        if losses:
-            out.append(
-                [
-                    stream.name,
-                    "mean",
-                    "",
-                    f"{-100 * np.mean(losses):+.1f} points",
-                    "",
-                    "",
-                    f"x {np.mean(delays):.2f}",
-                    "",
-                ]
-            )
-    head = ("stream", "harm", "false per 100", "found", "best sequential", "fixed-d bound", "delay", "best's delay")
-    show(title, head, out)
-
-
-def _made(stream: Stream, change: float) -> Maker:
-    return _Made(stream, change)
-
-
 @dataclass(frozen=True, slots=True)
-class _Made:
-    stream: Stream
-    change: float
+class Size:
+    """How many watches; the largest a table holds of real placebos, of textbook ones a stream, and of low traffic."""
 
-    def __call__(self, rng: np.random.Generator) -> Case:
-        return self.stream.maker(self.change)(rng)
-
-
-@dataclass(frozen=True, slots=True)
-class _Centre:
-    change: float
-
-    def __call__(self, rng: np.random.Generator) -> Case:
-        return call_centre(self.change)(rng)
+    real: int
+    textbook: int
+    centre: int
 
 
-def centre(pool: Executor, watches: int) -> None:
-    tasks = [Task(_Centre(0.0), _seed("centre", n), peers=True) for n in range(watches)]
-    for change in (0.2, 0.3, 0.4, 0.6, 0.8):
-        tasks += [Task(_Centre(change), _seed("centre", change, n), peers=True) for n in range(watches // 5)]
-    show(
-        "Simulated call centre, 200 contacts in 5 minutes, +20 to +80 %, 48 looks", HEAD, rows(run_all(pool, tasks), BY)
-    )
+QUICK, FULL = Size(60, 1000, 100), Size(600, 10_000, 1000)
 
 
-def real(pool: Executor, found: Sequence[Recording], per_series: int, *, peers: bool) -> None:
-    """Real series, by step, with and without a control."""
+def real_tables(pool: Executor, found: Sequence[real.Recording], most: int) -> None:
+    """Real series by step: placebo deploys, and harm put into them; with a control; shapes of harm; real anomalies."""
     for low, high, days, looks, name in ((1, 60, 5.0, 60, "one-minute"), (61, 3600, 12.0, 48, "5 to 60-minute")):
         rng = np.random.default_rng(7)
         series = [each for each in found if low <= each.step <= high]
-        quiet = [case for each in series for case in placebos(each, days, looks, per_series, rng)]
+        quiet = _placebos(series, days, looks, most, rng)
         if not quiet:
             continue
-        count = len({case.group for case in quiet})
-        _real(
-            pool,
-            quiet,
-            f"Real {name} series ({count}), steps of 20 to 100 %",
-            ((-0.2, -0.5, -1.0), (0.2, 0.5, 1.0)),
-            peers,
-        )
+        by = BY if looks >= 60 else (12, 24, 48)
+        sizes = ((-0.2, -0.5, -1.0), (0.2, 0.5, 1.0))
+        _injected(pool, quiet, f"Real {name} series, steps of 20 to 100 %", sizes, by)
         if low == 1:
-            halves = [split(case, rng) for case in quiet]
-            _real(
-                pool,
-                halves,
-                f"Real {name} series with a control, steps of 10 to 30 %",
-                ((-0.1, -0.2, -0.3),) * 2,
-                peers,
-            )
-        either = [replace(case, harm=Harm.EITHER) for case in quiet]
-        _real(pool, either, f"Real {name} series, harm in either direction", ((-0.3, 0.3, -0.6, 0.6),) * 2, peers=False)
-        _shapes(pool, quiet, f"Real {name} series, shapes of harm")
+            halves = [real.split(case, rng) for case in quiet]
+            sizes = ((-0.1, -0.2, -0.3), (0.1, 0.2, 0.3))
+            _injected(pool, halves, f"Real {name} series with a control, steps of 10 to 30 %", sizes, by)
+        _shapes(pool, quiet, f"Real {name} series, shapes of harm (the product alone)", by)
+        changes = [case for each in series for case in real.labelled(each, days, looks)]
+        if changes:
+            either = [replace(case, harm=Harm.EITHER) for case in quiet]
+            title = f"Labelled anomalies of real {name} series, harm in either direction"
+            tell(title, run_all(pool, [Task(Given(case), 0) for case in (*either, *changes)], title), by)
 
 
-def _real(
-    pool: Executor, quiet: Sequence[Case], title: str, changes: tuple[tuple[float, ...], ...], peers: bool
+def _placebos(
+    series: Sequence[real.Recording], days: float, looks: int, most: int, rng: np.random.Generator
+) -> list[Case]:
+    """As many of each series as of the others, as far as they have them, and no more than `most`."""
+    each = [real.placebos(one, days, looks, most, rng) for one in series]
+    turns = [part[turn] for turn in range(most) for part in each if turn < len(part)]
+    if len(series) > most:  # one each would be too many: of every so many series
+        turns = turns[: sum(map(bool, each))]
+        return turns[:: -(-len(turns) // most)]
+    return turns[:most]
+
+
+def _injected(
+    pool: Executor,
+    quiet: Sequence[Case],
+    title: str,
+    changes: tuple[tuple[float, ...], tuple[float, ...]],
+    by: Sequence[int],
 ) -> None:
     rng = np.random.default_rng(11)
-    tasks = [Task(Given(case), 0, peers) for case in quiet]
+    tasks = [Task(Given(case), 0) for case in quiet]
     for place, case in enumerate(quiet):
         sizes = changes[case.harm is Harm.UP]
-        tasks.append(Task(Given(harmed(case, sizes[place % len(sizes)], "step", rng)), 0, peers))
-    show(title, HEAD, rows(run_all(pool, tasks), BY))
+        tasks.append(Task(Given(harmed(case, sizes[place % len(sizes)], "step", rng)), 0))
+    tell(title, run_all(pool, tasks, title), by)
 
 
-def _shapes(pool: Executor, quiet: Sequence[Case], title: str) -> None:
+def _shapes(pool: Executor, quiet: Sequence[Case], title: str, by: Sequence[int]) -> None:
     rng = np.random.default_rng(13)
     tasks, out = [], []
-    for label, change in HARMS:
-        for case in quiet[:: len(HARMS) // 2]:
+    some = quiet[:: max(len(quiet) // max(len(quiet) // 4, 15), 1)]
+    for label, change in SHAPES:
+        for case in some:
             turned = replace(case, harm=Harm.DOWN if change < 0 else Harm.UP)
             tasks.append(Task(Given(harmed(turned, change, label, rng)), 0, peers=False))
-    results = run_all(pool, tasks)
-    for label, change in HARMS:
-        part: list[Result] = [each for each in results if (each.label, each.change) == (label, change)]
-        got = sum_up(part, PRODUCT, BY)
-        out.append([label, f"{change:+.0%}", str(len(part)), *(f"{100 * got.found[look]:.0f}" for look in BY)])
-    show(title, ("harm", "size", "watches", "by 15", "by 30", "by 60"), out)
+    results = run_all(pool, tasks, title)
+    for label, change in SHAPES:
+        part = [each for each in results if (each.label, each.change) == (label, change)]
+        got = sum_up(part, PRODUCT, THRESHOLD, by)
+        out.append([label, f"{change:+.0%}", str(len(part)), *(f"{100 * got.found[look]:.0f}" for look in by)])
+    show(title, ("harm", "size", "watches", *(f"by {look}" for look in by)), out, "Looks count from the harm's onset.")
+
+
+def fault_tables(pool: Executor, folder: Path, most: int) -> None:
+    """Faults with known times, and by kind of fault."""
+    rng = np.random.default_rng(17)
+    services = list(faults.services(folder))
+    moved = [case for each in services for case in faults.faults(each)]
+    if not moved:
+        return
+    wanted = max(most // len(services), 1)
+    quiet = [case for each in services for case in faults.placebos(each, wanted, rng)]
+    title = "Real faults with known times: latency, load and processor of the touched service, 8 looks"
+    results = run_all(pool, [Task(Given(case), 0) for case in (*quiet, *moved)], title)
+    tell(title, results, (3, 5, 8))
+    kinds = sorted({each.label for each in results if each.label != "none"})
+    out = []
+    for kind in kinds:
+        part = [each for each in results if each.label == kind]
+        got = sum_up(part, PRODUCT, THRESHOLD, (3, 5, 8))
+        out.append([kind, str(len(part)), *(f"{100 * share:.0f}" for share in got.found.values())])
+    show(f"{title}: the product by kind of fault", ("fault", "faults", "by 3", "by 5", "by 8"), out)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
+    parser.add_argument("--data", type=Path, help="folder of real series: CSV files and index.json")
+    parser.add_argument("--half", choices=("all", "worked", "held"), default="all", help="which half of the series")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the watches")
+    parser.add_argument("--watches", type=int, default=0, help="watches without harm a textbook stream (10000)")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
-    parser.add_argument(
-        "--data", type=Path, help="folder of real series: CSV files and index.json; without it, made ones"
-    )
-    parser.add_argument("--half", choices=("all", "worked", "held"), default="all", help="which half of the series")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the watches")
-    parser.add_argument("--watches", type=int, default=0, help="placebo watches a textbook cell")
-    options = parser.parse_args()
-    quiet = options.watches or (200 if options.quick else 2000)
+    options = _options()
+    size = QUICK if options.quick else FULL
+    began = time.perf_counter()
+    why = otava.install()
+    if why is not None:
+        print(f"Otava is left out, as it cannot be installed: {why}")
     with ProcessPoolExecutor() as pool:
         if options.data:
             half = {"all": None, "worked": False, "held": True}[options.half]
-            found = list(recordings(options.data, held=half))
-            real(pool, found, 5 if options.quick else 30, peers=True)
+            real_tables(pool, list(real.recordings(options.data, held=half)), size.real)
+            fault_tables(pool, options.data, size.real)
         else:
-            print("no --data: real series are left out")
-        textbook(pool, quiet, quiet // 4, STREAMS, "Textbook streams, 60 looks, 5 days of history")
-        textbook(pool, quiet, quiet // 4, TICKETS, "Low-traffic tickets, 60 looks")
-        centre(pool, quiet // 2)
+            print("No --data: the tables of real series and of real faults are left out.")
+        watches = options.watches or size.textbook
+        textbook(pool, watches, STREAMS, "Textbook streams, 60 looks")
+        textbook(pool, watches, TICKETS, "Low-traffic tickets, 60 looks")
+        low_traffic.centre(pool, size.centre, size.centre // 5)
+        low_traffic.outcomes(pool, size.centre)
+    print(f"{time.perf_counter() - began:.0f} s in all", file=sys.stderr)
 
 
 if __name__ == "__main__":

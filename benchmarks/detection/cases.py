@@ -22,8 +22,9 @@ class Case:
 
     Attributes:
         first: index of the first point after the deploy; the watch is `times[first : first + looks]`.
-        change: relative harm put in, 0 for a placebo deploy.
+        change: relative harm put in, 0 for a placebo deploy, not a number where harm is real and its size not known.
         label: what kind of harm, for the table.
+        beside: further signals of the same watch, on the same times.
     """
 
     group: str
@@ -40,36 +41,47 @@ class Case:
     change: float = 0.0
     label: str = "none"
     onset: int = 0
-    is_tickets: bool = False
+    beside: tuple[Case, ...] = ()
 
     @property
     def deploy(self) -> float:
         return float(self.times[self.first]) - self.step
 
     @property
+    def watched(self) -> tuple[Case, ...]:
+        """Every signal of the watch, each as a case."""
+        return (self, *self.beside)
+
+    @property
     def plan(self) -> WatchPlan:
         until = float(self.times[self.first + self.looks - 1])
-        signal = Signal("signal", self.kind, self.harm, "bench", self.step, is_tickets=self.is_tickets)
-        signals: tuple[Signal, ...] = (signal,)
+        signals = [
+            Signal(f"signal{place}", each.kind, each.harm, "bench", each.step)
+            for place, each in enumerate(self.watched)
+        ]
         if self.control is not None:
             control = Signal("control", self.control_kind, Harm.EITHER, "bench", self.step, role=Role.CONTROL)
-            signals = (replace(signal, control="control"), control)
-        return WatchPlan(signals, self.deploy, until, until, PROBABILITY)
+            signals = [replace(signals[0], control="control"), *signals[1:], control]
+        return WatchPlan(tuple(signals), self.deploy, until, until, PROBABILITY)
 
     @property
     def series(self) -> dict[str, Series]:
-        made = {"signal": Series(self.times, self.values, self.step, math.inf, self.totals)}
+        made = {
+            f"signal{place}": Series(each.times, each.values, each.step, math.inf, each.totals)
+            for place, each in enumerate(self.watched)
+        }
         if self.control is not None:
             made["control"] = Series(self.times, self.control, self.step, math.inf)
         return made
 
     @property
     def quotients(self) -> Floats:
-        """What a rule without denominators sees."""
-        if self.totals is None:
+        """What a rule sees that knows neither denominators nor controls: the values, divided by either beforehand."""
+        below = self.totals if self.totals is not None else self.control
+        if below is None:
             return self.values
         quotients = np.full(len(self.values), np.nan)
-        return np.asarray(np.divide(self.values, self.totals, out=quotients, where=self.totals > 0), dtype=np.float64)
+        return np.asarray(np.divide(self.values, below, out=quotients, where=below > 0), dtype=np.float64)
 
 
 def shape_of(label: str, looks: int) -> tuple[Floats, int]:

@@ -3,49 +3,104 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.detection.cases import Case
-from watcher import detect
-from watcher.model.series import Floats
+from benchmarks.detection.cases import PROBABILITY, Case
+from watcher import detect, verdict
+from watcher.model.finding import Cause, Findings, State
+from watcher.model.series import Floats, Series
+from watcher.model.watch import WatchPlan
+from watcher.verdict import Context
+
+THRESHOLD = -math.log10(PROBABILITY)
+_SAME = 0.02  # scores closer than that are one
 
 
-class Product:
-    """Scores of one case by look. A score never falls, so looks between two equal ones need not be made."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Watch:
+    """One watch, calibrated; `times` are those of its looks, ascending."""
 
-    def __init__(self, case: Case) -> None:
-        self._case, self._plan, self._series = case, case.plan, case.series
-        before = time.perf_counter()
-        self._calibration = detect.calibrate(
-            self._plan, {name: each.between(-math.inf, case.deploy) for name, each in self._series.items()}
-        )
-        self.seconds = time.perf_counter() - before
-        self._scores: dict[int, float] = {}
+    calibration: detect.Calibration
+    series: Mapping[str, Series]
+    times: Floats
 
-    def score(self, look: int) -> float:
-        """After `look` looks (from 1)."""
-        if look not in self._scores:
-            at = float(self._case.times[self._case.first + look - 1])
-            recent = {name: each.between(self._calibration.recent_from, at) for name, each in self._series.items()}
-            self.findings = detect.look(self._calibration, recent, at, None)
-            self._scores[look] = self.findings.score
-        return self._scores[look]
+    @classmethod
+    def of(cls, case: Case) -> Watch:
+        series = case.series
+        history = {name: each.between(-math.inf, case.deploy) for name, each in series.items()}
+        calibration = detect.calibrate(case.plan, history)
+        known = {name: each.between(calibration.recent_from, math.inf) for name, each in series.items()}
+        return cls(calibration, known, case.times[case.first : case.first + case.looks])
 
-    def scores(self) -> Floats:
-        """After every look, running maximum, shape (looks,); equal stretches are not looked at twice."""
-        looks = self._case.looks
-        out = np.full(looks, np.nan)
+    def look(self, number: int, previous: Findings | None = None) -> Findings:
+        """The look of that number, from 1."""
+        at = float(self.times[number - 1])
+        recent = {name: each.between(self.calibration.recent_from, at) for name, each in self.series.items()}
+        return detect.look(self.calibration, recent, at, previous)
+
+    def scores(self) -> tuple[Floats, Findings]:
+        """The score after every look, shape (looks,), as a live watch has it, and the last findings.
+
+        Evidence never falls from look to look unless something is held against it. So a last look that holds nothing
+        against it and sees no harm had none before; looks between two equal scores need then not be made.
+        """
+        last = self.look(len(self.times))
+        if is_plain(last):
+            return self._between(last), last
+        scores = np.empty(len(self.times))
+        findings: Findings | None = None
+        for number in range(1, len(self.times) + 1):
+            findings = self.look(number, findings)
+            scores[number - 1] = findings.score
+        return np.maximum.accumulate(scores), findings or last
+
+    def _between(self, last: Findings) -> Floats:
+        known = {len(self.times): last.score}
+        out = np.empty(len(self.times))
+
+        def at(number: int) -> float:
+            if number not in known:
+                known[number] = self.look(number).score
+            return known[number]
 
         def fill(low: int, high: int) -> None:
-            if math.isclose(self.score(low), self.score(high), abs_tol=0.02) or high - low <= 1:
-                out[low - 1 : high] = self.score(low)
-                out[high - 1] = self.score(high)
+            if math.isclose(at(low), at(high), abs_tol=_SAME) or high - low <= 1:
+                out[low - 1 : high], out[high - 1] = at(low), at(high)
                 return
             middle = (low + high) // 2
             fill(low, middle)
             fill(middle, high)
 
-        fill(1, looks)
+        fill(1, len(self.times))
         return np.maximum.accumulate(out)
+
+    def first_alarm(self) -> int | None:
+        """The look at which harm is called first, found by halving; None: not at the last one."""
+        low, high = 1, len(self.times)
+        if self.look(high).score < THRESHOLD:
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.look(middle).score >= THRESHOLD else (middle + 1, high)
+        return high
+
+
+def is_plain(findings: Findings) -> bool:
+    """Whether no signal sees harm, and none says why that would be."""
+    return all(each.state is State.QUIET and each.cause is Cause.NO_HARM and not each.note for each in findings.signals)
+
+
+def conclude(plan: WatchPlan, findings: Findings) -> tuple[str, float | None]:
+    """The outcome at the end of the window as policy has it, and the smallest harm that the first signal shows."""
+    until = plan.until
+    context = Context(
+        service="bench", environment="", version="", started_at=plan.started_at, finished_at=plan.started_at,
+        until=until, ticket_until=until, false_rollback_probability=PROBABILITY, signals=plan.signals,
+        failed_sources={}, last_look=True, last_ticket_look=True,
+    )  # fmt: skip
+    decision = verdict.conclude(context, findings, verdict.assess(context, findings))
+    outcome = decision.outcome.value if decision.outcome else "undecided"
+    return outcome, findings.signals[0].detectable

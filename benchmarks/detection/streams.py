@@ -19,7 +19,7 @@ DAYS = 5
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A law, and the relative harms that make it interesting. `draw(rng, n, change)` gives values, shape (n,)."""
+    """A law, and the relative harms that make it interesting."""
 
     name: str
     kind: Kind
@@ -30,14 +30,24 @@ class Stream:
     rho: float = 0.0
     trials: int = 0
 
-    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], change: float) -> Floats:
-        """Values with the last LOOKS of the last axis changed."""
+    @property
+    def is_normal(self) -> bool:
+        return self.kind is Kind.GAUGE
+
+    def draw(
+        self, rng: np.random.Generator, shape: tuple[int, ...], change: float, last: float | None = None
+    ) -> Floats:
+        """Values of that shape, the last LOOKS of the last axis changed; they follow on the value `last`."""
         factor = np.ones(shape[-1])
         factor[-LOOKS:] += change
-        if self.name.startswith("normal") or self.rho:
+        if self.is_normal:
             noise = rng.standard_normal(shape)
             if self.rho:
-                noise = filters.lfilter([np.sqrt(1 - self.rho**2)], [1, -self.rho], noise, axis=-1)
+                start = rng.standard_normal(shape[:-1]) if last is None else (last / self.mean - 1) / self.spread
+                begun = self.rho * np.broadcast_to(start, shape[:-1])[..., None]
+                noise = filters.lfilter(
+                    [np.sqrt(1 - self.rho**2)], [1, -self.rho], noise, axis=-1, zi=begun.astype(np.float64)
+                )[0]
             return np.asarray(self.mean * factor + self.mean * self.spread * noise)
         if self.trials:
             return rng.binomial(self.trials, self.mean * factor, shape).astype(np.float64)
@@ -48,20 +58,23 @@ class Stream:
 
     def maker(self, change: float) -> Maker:
         def make(rng: np.random.Generator) -> Case:
-            size = DAYS * 1440 + LOOKS
-            values = self.draw(rng, (size,), change)
-            times: Floats = START + 60.0 * np.arange(1, size + 1, dtype=np.float64)
-            totals = np.full(size, float(self.trials)) if self.trials else None
-            first = size - LOOKS
-            return Case(
-                self.name, self.kind, self.harm, times, values, first, LOOKS, 60.0, totals, change=change, label="step"
-            )
+            return self.case(self.draw(rng, (DAYS * 1440 + LOOKS,), change), change)
 
         return make
 
+    def case(self, values: Floats, change: float) -> Case:
+        """A watch of the last LOOKS of one-minute values, shape (n,)."""
+        size = len(values)
+        times: Floats = START + 60.0 * np.arange(1, size + 1, dtype=np.float64)
+        totals = np.full(size, float(self.trials)) if self.trials else None
+        return Case(
+            self.name, self.kind, self.harm, times, values, size - LOOKS, LOOKS, 60.0, totals,
+            change=change, label="step",
+        )  # fmt: skip
+
     def increments(self, values: Floats, change: float) -> Floats:
         """Log-likelihood ratio of harm from the first look on against none, look by look, shape as `values`."""
-        if self.name.startswith("normal") or self.rho:
+        if self.is_normal:
             sd, shift = self.mean * self.spread, self.mean * change
             news = np.full(values.shape[-1], shift)
             off = values - self.mean
@@ -116,29 +129,3 @@ TICKETS = (
     Stream("tickets 0.2 a minute", Kind.COUNT, Harm.UP, (1.0, 2.0, 4.0), 0.2),
     Stream("tickets 0.05 a minute", Kind.COUNT, Harm.UP, (2.0, 4.0, 9.0), 0.05),
 )
-
-
-def call_centre(change: float) -> Maker:
-    """About 200 contacts in five minutes in open hours (weekdays 8 to 20), scatter twice Poisson's, levels by day."""
-
-    def make(rng: np.random.Generator) -> Case:
-        step, looks, days = 300.0, 48, 21
-        size = days * 288
-        start = START - 86400 * 1
-        times: Floats = start + step * np.arange(1, size + 1, dtype=np.float64)
-        hour = (times - step / 2) % 86400 / 3600
-        weekday = ((times - step / 2) // 86400 + 3) % 7
-        open_hours = (hour > 8) & (hour < 20) & (weekday < 5)
-        curve = 200 * (0.7 + 0.5 * np.exp(-((hour - 10.5) ** 2) / 4) + 0.3 * np.exp(-((hour - 15) ** 2) / 6))
-        level = np.exp(0.08 * rng.standard_normal(days + 1))[((times - start) // 86400).astype(np.int64)]
-        slow = filters.lfilter([0.02], [1, -0.97], rng.standard_normal(size))
-        rate = np.where(open_hours, curve * level * np.exp(slow), 0.0)
-        first = int(rng.choice(np.flatnonzero(open_hours & (np.arange(size) > 14 * 288) & (hour < 17))))
-        factor = np.ones(size)
-        factor[first:] += change
-        size_of = np.where(rate > 0, rate * factor, 1.0)
-        values = np.where(rate > 0, rng.poisson(rng.gamma(size_of, 1.0)), 0).astype(np.float64)
-        looks = min(looks, size - first)
-        return Case("call centre", Kind.COUNT, Harm.UP, times, values, first, looks, step, change=change, label="step")
-
-    return make
