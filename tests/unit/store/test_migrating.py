@@ -108,7 +108,8 @@ def test_migrations_are_one_line_of_four_digits() -> None:
         assert Path(script.path).name.startswith(f"{script.revision}_"), "revisions are compared by their names"
 
 
-@pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.name[:4])
+# Before 0005 no program knew how to ask.
+@pytest.mark.parametrize("path", VERSIONS[4:], ids=lambda path: path.name[:4])
 def test_a_migration_only_adds_or_says_who_may_still_use_the_store(path: Path) -> None:
     upgrade = path.read_text().partition("def downgrade")[0]
     takes_away = re.findall(r"\b(drop_\w+|alter_column|rename_\w+)\(", upgrade)

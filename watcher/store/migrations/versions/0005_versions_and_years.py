@@ -3,8 +3,8 @@
 from alembic import op
 import sqlalchemy as sa
 
-revision = '0004'
-down_revision = '0003'
+revision = '0005'
+down_revision = '0004'
 branch_labels = None
 depends_on = None
 
@@ -23,7 +23,7 @@ def upgrade() -> None:
     sa.Column('value', sa.Text(), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_compatibility'))
     )
-    op.bulk_insert(compatibility, [{'name': 'oldest_program', 'value': '0001'}])
+    op.bulk_insert(compatibility, [{'name': 'oldest_program', 'value': '0004'}])
     for name, table, columns in INDEXES:
         op.create_index(op.f(name), table, columns)
 
