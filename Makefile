@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Real servers that the tests run against.
 SERVERS := prometheus prometheus-alertmanager chromium postgresql request-tracker5 rt5-db-sqlite rt5-standalone
 
-.PHONY: help demo run test lint unit bench bench-detection servers clean
+.PHONY: help demo run test lint unit soak bench bench-detection servers clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -19,6 +19,9 @@ test: .venv/dev servers lint ## everything that must pass
 
 unit: .venv/dev ## the quick tests only
 	$(BIN)/pytest -q tests/unit tests/replay
+
+soak: .venv/dev servers ## the long forms of tests
+	$(BIN)/pytest -q -m soak
 
 lint: .venv/dev ## style, types, and who may import whom
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -17,21 +18,23 @@ from watcher.engine.act import Actor
 from watcher.engine.awaiting import migrated
 from watcher.engine.collect import Collector
 from watcher.engine.gather import Gather
+from watcher.engine.guard import Door, Guard, guarded
 from watcher.engine.housekeeping import Housekeeper
 from watcher.engine.lease import RENEW_SECONDS, Keeper
 from watcher.engine.loop import Loop, Supervisor
+from watcher.engine.observations import Observations
 from watcher.engine.rehearsal_process import RehearsalProcess
 from watcher.engine.rehearser import Rehearser, exposed
 from watcher.engine.send import Sender
 from watcher.engine.watch import Watcher
-from watcher.errors import ExternalError, StoreUnavailableError
+from watcher.errors import StoreUnavailableError
 from watcher.intake.generic import parse_deploy
 from watcher.kit import clock
-from watcher.kit.http import HttpClient
-from watcher.model.series import Series, Window
+from watcher.kit.http import Connection, HttpClient, Polled
+from watcher.model.series import Window
 from watcher.model.service import Service, Signal
 from watcher.model.tickets import Ticket
-from watcher.ports import Collects, Intake, MetricSource, Notifier, RollbackTarget, Tools
+from watcher.ports import Collects, Http, Intake, MetricSource, Notifier, RollbackTarget, Tools
 from watcher.settings import Adapter, Settings
 from watcher.store import memory, orders, watches
 from watcher.store.database import Database
@@ -60,9 +63,14 @@ class Adapters:
 def build_adapters(settings: Settings, database: Database) -> Adapters:
     """Makes every configured adapter; nothing is called yet."""
 
+    def door(section: str, name: str, connection: Connection) -> Http:
+        most = connection.requests_per_minute if isinstance(connection, Polled) else None
+        http = HttpClient(connection)
+        return http if most is None else Door(http, database, f"{section}:{name}", most)
+
     def make(section: str, adapter: Adapter) -> Any:
         tools = Tools(
-            http=HttpClient,
+            http=partial(door, section, adapter.name),
             memory=memory.StoreMemory(database, f"{section}:{adapter.name}"),
             now=clock.now,
         )
@@ -101,7 +109,6 @@ class App:
         self.wake = Event()  # the daemon is to end
         self.supervisor = Supervisor(self.heartbeats, self.metrics, logs.logger("loop"))
         self._teardown = ExitStack()
-        self._failing: set[tuple[str, str, str]] = set()
         self.server: Server | None = None
 
     @property
@@ -176,9 +183,10 @@ class App:
 
     def _loops(self, database: Database, adapters: Adapters, keeper: Keeper) -> list[Loop]:
         url = self.settings.server.external_url
+        guards = {name: Guard(name, self.metrics, logs.logger("source")) for name in adapters.sources}
         watcher = Watcher(
             database,
-            Gather(database, adapters.sources, self._observe_source),
+            Gather(database, guarded(adapters.sources, guards), Observations(self.metrics, self.log)),
             keeper,
             self.metrics,
             url,
@@ -200,7 +208,9 @@ class App:
         self._teardown.callback(rehearser.stop)
         loops = [Loop(f"look-{number}", lambda now: watcher.step(now, stopping), 0.25) for number in range(_LOOKERS)]
         loops += [Loop(f"act-{number}", actor.step, 0.25) for number in range(2)]
-        loops += [self._collecting(keeper, name, source) for name, source in _collecting(adapters.sources)]
+        loops += [
+            self._collecting(keeper, name, source, guards[name]) for name, source in _collecting(adapters.sources)
+        ]
         loops += [
             Loop("keep-leases", keeper.step, RENEW_SECONDS),
             Loop("housekeeping", housekeeper.step, 60.0),
@@ -208,38 +218,16 @@ class App:
         ]
         return loops
 
-    def _collecting(self, keeper: Keeper, name: str, source: Collects) -> Loop:
+    def _collecting(self, keeper: Keeper, name: str, source: Collects, guard: Guard) -> Loop:
         collector = Collector(
             keeper,
             name,
             source,
             signals_of(self.settings.services, name),
-            lambda failed, error: self.metrics.source_errors.labels(failed, error.fault.value).inc(),
+            guard,
             logs.logger("collect"),
         )
         return Loop(f"collect-{name}", collector.step, min(source.interval / 10, 1.0))
-
-    def _observe_source(self, source: str, signal: Signal, service: str, result: Series | ExternalError) -> None:
-        """Counts every failure, and logs when a source begins or ceases to fail a signal."""
-        asked = (source, signal.name, service)
-        if isinstance(result, ExternalError):
-            self.metrics.source_errors.labels(source, result.fault.value).inc()
-            if asked not in self._failing:
-                self._failing.add(asked)
-                self.log.warning(
-                    "source_failing",
-                    source=source,
-                    signal=signal.name,
-                    service=service,
-                    error=str(result),
-                    fault=result.fault.value,
-                )
-            return
-        if asked in self._failing:
-            self._failing.discard(asked)
-            self.log.info("source_recovered", source=source, signal=signal.name, service=service)
-        age = max(clock.now() - result.complete_until, 0.0)
-        self.metrics.newest_point_age.labels(source, signal.name, service).set(age)
 
     def _web(self, database: Database, adapters: Adapters) -> Web:
         def samples(watch_id: str, signal_name: str) -> Sequence[Ticket]:

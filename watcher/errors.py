@@ -11,7 +11,7 @@ class WatcherError(Exception):
 
 
 class Fault(StrEnum):
-    """What went wrong outside, as a metric label and in logs."""
+    """What went wrong outside, as a metric label and in logs: a closed list (docs/adapters/sources.md)."""
 
     CONNECTION = "connection"
     TIMEOUT = "timeout"  # the request may have been carried out
@@ -24,6 +24,11 @@ class Fault(StrEnum):
     REDIRECT = "redirect"
     QUERY = "query"  # the other side refused the question itself
     COMMAND = "command"
+    FORBIDDEN_ADDRESS = "forbidden_address"  # an answer led away from the configured address
+    CLOCK_OFF = "clock_off"  # the other side's clock is so far off that its times mean nothing
+    OVER_BUDGET = "over_budget"  # our own limit on requests is reached
+    CIRCUIT_OPEN = "circuit_open"  # it failed so often that it is not asked for a while
+    INTERNAL = "internal"  # an error of the adapter itself
 
 
 class ExternalError(WatcherError):

@@ -74,6 +74,11 @@ class HttpResponse(Protocol):
     @property
     def body(self) -> bytes: ...
 
+    @property
+    def clock_behind(self) -> float:
+        """Seconds by which the server's clock is behind ours; negative: ahead; 0: not known."""
+        ...
+
     def json(self) -> Any:
         """The body as JSON; `ExternalError` (malformed) if it is none."""
         ...

@@ -47,6 +47,8 @@ class Answer:
         delay: seconds to wait before anything is sent.
         truncate: promise the whole body, send half of it, close.
         drip: seconds to wait after every byte of the body.
+        drip_headers: seconds to wait after every byte of an endless header.
+        endless: send so many bytes of body, without saying how many, until the client goes away.
         reset: close the connection with a TCP reset instead of answering.
         garbage: these raw bytes instead of an HTTP answer.
     """
@@ -57,6 +59,8 @@ class Answer:
     delay: float = 0.0
     truncate: bool = False
     drip: float = 0.0
+    drip_headers: float = 0.0
+    endless: int = 0
     reset: bool = False
     garbage: bytes | None = None
 
@@ -66,11 +70,15 @@ class Answer:
         return cls(status, {"content-type": "application/json"} | dict(headers or {}), json.dumps(value).encode())
 
 
+_PIECE = 64 * 1024
+
+
 class FaultServer:
     """A threaded server; `requests` holds what came in, `answer` decides what goes out."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.sent = 0  # bytes of endless bodies
         self.answer: Callable[[Request], Answer] = lambda _request: Answer(404)
         self.stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -133,12 +141,15 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.garbage is not None:
             self.wfile.write(answer.garbage)
             return
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(answer.body)))
-        self.send_header("connection", "close")
-        self.end_headers()
+        if answer.drip_headers:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nx-endless: ")
+            while not stopping.wait(answer.drip_headers):
+                self.wfile.write(b"x")
+            return
+        self._send_head(answer)
+        for _ in range(0, answer.endless, _PIECE):
+            self.wfile.write(b"9" * _PIECE)
+            self.server.owner.sent += _PIECE
         body = answer.body[: len(answer.body) // 2] if answer.truncate else answer.body
         if not answer.drip:
             self.wfile.write(body)
@@ -147,6 +158,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes([byte]))
             if stopping.wait(answer.drip):
                 return
+
+    def _send_head(self, answer: Answer) -> None:
+        usual = {"date": self.date_time_string(), "connection": "close"}
+        usual |= {} if answer.endless else {"content-length": str(len(answer.body))}
+        self.send_response_only(answer.status)
+        for name, value in (usual | dict(answer.headers)).items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class names it so
         """Silent."""

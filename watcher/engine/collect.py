@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from watcher.engine.guard import Guard
 from watcher.engine.lease import RENEW_SECONDS, Keeper
 from watcher.errors import ExternalError, LeaseLostError
 from watcher.model.service import Signal
@@ -21,14 +22,14 @@ class Collector:
         name: str,
         source: Collects,
         signals: Sequence[Signal],
-        on_error: Callable[[str, ExternalError], None],
+        guard: Guard,
         log: Any,
     ) -> None:
         self._keeper = keeper
         self._name = name
         self._source = source
         self._signals = signals
-        self._on_error = on_error
+        self._guard = guard
         self._log = log
         self._due = 0.0
         self._asked = 0.0
@@ -51,11 +52,10 @@ class Collector:
     def _collect(self, held: Held, now: float) -> None:
         try:
             with self._keeper.keeping(held):
-                self._source.collect(now, self._signals)
+                self._guard.ask(lambda: self._source.collect(now, self._signals))
         except LeaseLostError:
             self._log.info("collect_lease_lost", source=self._name)
         except ExternalError as error:
-            self._on_error(self._name, error)
             if not self._failing:
                 self._log.warning("source_failing", source=self._name, error=str(error), fault=error.fault.value)
             self._failing = True

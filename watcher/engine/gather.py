@@ -11,7 +11,8 @@ from threading import Lock
 import numpy as np
 
 from watcher import detect
-from watcher.errors import ExternalError, Fault
+from watcher.engine.guard import DOWN
+from watcher.errors import ExternalError
 from watcher.model.decision import Outcome
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
@@ -20,7 +21,6 @@ from watcher.ports import MetricSource
 from watcher.store import looks, watches
 from watcher.store.database import Database
 
-_DOWN = frozenset({Fault.CONNECTION, Fault.TIMEOUT, Fault.TLS, Fault.UNAUTHORIZED, Fault.RATE_LIMITED})
 _SHOWN_WINDOWS = 1.5
 _CACHED = 512  # watches whose points are kept in memory; the others are read from the store again
 
@@ -172,7 +172,7 @@ class Gather:
             series = source.fetch(signal, Window(begin, finish, signal.step))
         except ExternalError as error:
             gathered.failures[signal.name] = str(error)
-            if error.fault in _DOWN:
+            if error.fault in DOWN:
                 gathered.down[signal.source] = str(error)
             self._observer(signal.source, signal, watch.service, error)
             return None

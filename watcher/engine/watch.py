@@ -16,7 +16,7 @@ from watcher.engine.lease import Keeper
 from watcher.engine.notes import deliver, note
 from watcher.errors import LeaseLostError, StoreUnavailableError
 from watcher.kit import clock, text
-from watcher.model.decision import Outcome, Reason
+from watcher.model.decision import Decision, Outcome, Reason
 from watcher.model.finding import Band, Finding, Findings, Recovery, State
 from watcher.model.order import RollbackOrder, RollbackState, Topic
 from watcher.model.series import Series
@@ -30,7 +30,7 @@ from watcher.telemetry.metrics import Metrics
 from watcher.verdict import Nearby
 from watcher.verdict.restraint import HOUR, restraint
 
-_BLIND_LIMIT = 900.0  # blind for this long, or a quarter of the window: somebody is told
+_BLIND_LIMIT = 900.0  # blind for this long, or a quarter of the window: somebody is told, unless the policy says when
 _SETTLED = frozenset({RollbackState.ACCEPTED, RollbackState.VERIFIED, RollbackState.UNKNOWN})
 
 
@@ -141,10 +141,10 @@ class Watcher:
         )
         context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
         decision = verdict.decide(context, findings)
-        response = respond.respond(watch, decision, facts)
+        blind = _blind(watch, findings, gathered.failures, at)
+        response = respond.respond(watch, _with_blind_time(decision, watch.blind_seconds + blind), facts)
         record = record_of(gathered, now, last_look=facts.last_look, last_ticket_look=facts.last_ticket_look)
         look = Look(watch.id, at, now, findings, decision, dict(gathered.failures), record)
-        blind = _blind(watch, findings, gathered.failures, at)
         return Outlook(look, self._told_if_blind(watch, response, findings, blind, now), blind)
 
     def _recovery_look(self, watch: Watch, gathered: Gathered, previous: Look | None, at: float, now: float) -> Outlook:
@@ -222,7 +222,7 @@ class Watcher:
         if not blind:
             return response
         watch = replace(response.watch, blind_seconds=before.blind_seconds + blind)
-        limit = min(_BLIND_LIMIT, before.policy.window / 4)
+        limit = before.policy.blind_after or min(_BLIND_LIMIT, before.policy.window / 4)
         if watch.ended or not before.blind_seconds < limit <= watch.blind_seconds:
             return replace(response, watch=watch)
         unseen = _unseen(findings.signals) or "its sources do not answer"
@@ -264,6 +264,13 @@ def _blind(watch: Watch, findings: Findings, failures: Mapping[str, str], at: fl
     unseen = required & ({f.name for f in findings.signals if f.state is State.UNMEASURABLE} | set(failures))
     since = max(watch.last_look_at or watch.finished_at, watch.finished_at)
     return max(min(at, watch.until) - since, 0.0) if unseen else 0.0
+
+
+def _with_blind_time(decision: Decision, blind: float) -> Decision:
+    """What the watch says at its end; the look itself keeps the bare decision, which can be computed again."""
+    if decision.outcome is not Outcome.INCONCLUSIVE or not blind:
+        return decision
+    return replace(decision, sentence=f"{decision.sentence} Not fully measured for {text.duration(blind)} in all.")
 
 
 def _band(gathered: Gathered, name: str, series: Series) -> Band | None:

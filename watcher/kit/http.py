@@ -1,20 +1,21 @@
-"""The one door for HTTP: a limit on the whole exchange, a cap on the body, no redirects, faults classified once."""
+"""The one door for HTTP: the configured host alone, a limit on the whole exchange, a cap on the body, no redirects,
+faults classified once.
+"""
 
 from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import urllib3.exceptions
+import urllib3
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from watcher.errors import ExternalError, Fault
-from watcher.kit import clock
+from watcher.kit import clock, http_dates, wire
 from watcher.kit.units import Duration
 
 _CHUNK = 64 * 1024
@@ -39,13 +40,28 @@ class Connection(BaseModel):
     key_file: str | None = Field(default=None, description="PEM file of the client certificate's key.")
 
 
+class Polled(Connection):
+    """A connection to what is asked again and again: sources and ticket systems."""
+
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=6000,
+        description="Most requests in any minute, by all watches and all replicas together; without it no limit.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer, read whole; header names are lower case."""
+    """An answer, read whole; header names are lower case.
+
+    `clock_behind`: seconds by which the server's clock is behind ours, by its `Date`; negative: ahead; 0: not known.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    clock_behind: float = 0.0
 
     def json(self) -> Any:
         """The body as JSON; `ExternalError` (malformed) if it is none."""
@@ -65,12 +81,22 @@ def _unobserved(_host: str, _seconds: float, _fault: Fault | None) -> None:
     return
 
 
+class _LimitedAdapter(requests.adapters.HTTPAdapter):
+    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+        super().init_poolmanager(*arguments, **more)
+        wire.limit(self.poolmanager)
+
+
 class HttpClient:
-    """A door to the services of one adapter; safe to use from several threads."""
+    """A door to the services of one adapter; safe to use from several threads.
+
+    Where the connection has an address of its own (`url`), no request goes anywhere else, whatever an answer said.
+    """
 
     def __init__(self, connection: Connection, observer: Observer = _unobserved) -> None:
         self._connection = connection
         self._observer = observer
+        self._origin = _origin_of(connection)
 
     def request(
         self,
@@ -93,8 +119,11 @@ class HttpClient:
         limit = timeout or self._connection.timeout
         fault: Fault | None = None
         try:
+            self._check_address(url)
             with requests.Session() as session:
                 session.trust_env = False
+                session.mount("http://", _LimitedAdapter())
+                session.mount("https://", _LimitedAdapter())
                 prepared = session.prepare_request(
                     requests.Request(
                         method,
@@ -109,14 +138,15 @@ class HttpClient:
                 # Closed by hand: an answer that was not read to its end keeps its socket, whatever the session does.
                 with session.send(
                     prepared,
-                    timeout=limit,
+                    timeout=urllib3.Timeout(total=limit),  # type: ignore[arg-type]  # requests takes it as it is
                     stream=True,
                     allow_redirects=False,
                     verify=self._connection.ca_file or True,
                     cert=self._cert(),
                 ) as answer:
+                    behind = http_dates.clock_behind(answer.headers)  # before the body, which may take its time
                     body = _read(answer, began + limit, max_bytes or self._connection.max_bytes, _host(url))
-                    return _checked(answer, body, _host(url))
+                    return _checked(answer, body, _host(url), behind)
         except ExternalError as error:
             fault = error.fault
             raise
@@ -126,6 +156,12 @@ class HttpClient:
             raise classified from None  # the original text may hold the URL with its query
         finally:
             self._observer(_host(url), clock.monotonic() - began, fault)
+
+    def _check_address(self, url: str) -> None:
+        if self._origin is not None and _origin(url) != self._origin:
+            raise ExternalError(
+                f"{_host(url)}: not the configured address", fault=Fault.FORBIDDEN_ADDRESS, permanent=True, sent=False
+            )
 
     def _headers(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         headers = {"user-agent": "deploy-watch", "accept-encoding": "identity"}
@@ -150,7 +186,22 @@ def _host(url: str) -> str:
         return "?"
 
 
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """What must be the same for two addresses to be one server's: scheme, host, port."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _origin_of(connection: Connection) -> tuple[str, str | None, int | None] | None:
+    url = getattr(connection, "url", None)
+    text = url.get_secret_value() if isinstance(url, SecretStr) else url
+    return _origin(text) if isinstance(text, str) else None
+
+
 def _read(answer: requests.Response, deadline: float, cap: int, host: str) -> bytes:
+    promised = answer.headers.get("content-length", "")
+    if promised.isascii() and promised.isdigit() and int(promised) > cap:
+        raise ExternalError(f"{host}: the answer is larger than {cap} bytes", fault=Fault.TOO_LARGE, permanent=True)
     chunks: list[bytes] = []
     size = 0
     # read1 gives what has arrived; iter_content waits for a whole chunk, so that a slow drip would outlast every limit.
@@ -164,11 +215,11 @@ def _read(answer: requests.Response, deadline: float, cap: int, host: str) -> by
     return b"".join(chunks)
 
 
-def _checked(answer: requests.Response, body: bytes, host: str) -> Response:
+def _checked(answer: requests.Response, body: bytes, host: str, behind: float) -> Response:
     status = answer.status_code
     headers = {name.lower(): value for name, value in answer.headers.items()}
     if status < 300:
-        return Response(status, headers, body)
+        return Response(status, headers, body, behind)
     if status < 400:
         raise ExternalError(f"{host}: answered {status}, a redirect", fault=Fault.REDIRECT, permanent=True)
     fault = {401: Fault.UNAUTHORIZED, 403: Fault.UNAUTHORIZED, 429: Fault.RATE_LIMITED}.get(status, Fault.STATUS)
@@ -176,7 +227,7 @@ def _checked(answer: requests.Response, body: bytes, host: str) -> Response:
         f"{host}: answered {status}",
         fault=fault,
         permanent=status in _PERMANENT,
-        retry_after=retry_after(headers),
+        retry_after=http_dates.retry_after(headers),
         response=Response(status, headers, body),
     )
 
@@ -191,19 +242,6 @@ class HttpStatusError(ExternalError):
         self.response = response
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a `Retry-After` header, given as seconds or as a date; None without one that can be read."""
-    text = headers.get("retry-after", "").strip()
-    try:
-        return (
-            max(float(text), 0.0)
-            if text.isascii() and text.isdigit()
-            else max(parsedate_to_datetime(text).timestamp() - clock.now(), 0.0)
-        )
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
 def _classify(error: Exception, host: str) -> ExternalError:
     if isinstance(error, requests.exceptions.SSLError):
         return ExternalError(f"{host}: TLS failed", fault=Fault.TLS, permanent=False, sent=False)
@@ -211,10 +249,17 @@ def _classify(error: Exception, host: str) -> ExternalError:
         return ExternalError(f"{host}: no connection in time", fault=Fault.TIMEOUT, permanent=False, sent=False)
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return ExternalError(f"{host}: no answer in time", fault=Fault.TIMEOUT, permanent=False)
-    if isinstance(
-        error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema | ValueError
-    ) and not isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
-        return ExternalError(f"{host}: not a request that can be sent", fault=Fault.QUERY, permanent=True, sent=False)
+    if isinstance(error, ValueError) and not isinstance(
+        error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError
+    ):
+        return _refused(error, host)
     if isinstance(error, requests.ConnectionError) and "refused" in repr(error).lower():
         return ExternalError(f"{host}: connection refused", fault=Fault.CONNECTION, permanent=False, sent=False)
     return ExternalError(f"{host}: the connection broke", fault=Fault.CONNECTION, permanent=False)
+
+
+def _refused(error: ValueError, host: str) -> ExternalError:
+    """What the libraries would not have: our request, or the headers of the answer to it."""
+    if isinstance(error.args[0] if error.args else None, urllib3.exceptions.InvalidHeader):
+        return ExternalError(f"{host}: an answer with wrong headers", fault=Fault.MALFORMED, permanent=False)
+    return ExternalError(f"{host}: not a request that can be sent", fault=Fault.QUERY, permanent=True, sent=False)

@@ -102,6 +102,7 @@ class Service:
         notify: names of notifiers.
         rollbacks_per_hour: how many may go without a person's word; beyond that only an approval is asked for.
         freeze: when only an approval is asked for.
+        blind_after: how long a required signal may go unmeasured until somebody is told; None: as the engine sees fit.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Service:
     notify: tuple[str, ...] = ()
     rollbacks_per_hour: int = 1
     freeze: tuple[Freeze, ...] = ()
+    blind_after: float | None = None
 
     def signal(self, name: str) -> Signal:
         return next(signal for signal in self.signals if signal.name == name)

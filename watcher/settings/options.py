@@ -156,6 +156,13 @@ class PolicyOptions(_Section):
     )
     freeze: tuple[FreezeOptions, ...] = Field(default=(), description="Times in which mode `act` only asks.")
     notify: tuple[str, ...] = Field(default=(), description="Names of the notifiers that are told.")
+    blind_after: Duration | None = Field(
+        default=None,
+        ge=1,
+        le=7 * DAY,
+        description="How long a required signal may go unmeasured until somebody is told, once a watch. Without it: "
+        "15m, or a quarter of `window` if that is less.",
+    )
 
 
 class SignalOptions(_Section):

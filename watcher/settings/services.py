@@ -126,6 +126,7 @@ def _compiled(name: str, own: ServiceOptions, policy: PolicyOptions, signals: tu
         notify=policy.notify,
         rollbacks_per_hour=policy.rollbacks_per_hour,
         freeze=tuple(freeze.compiled() for freeze in policy.freeze),
+        blind_after=policy.blind_after,
     )
 
 

@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from watcher.kit import http_dates
 from watcher.kit.addresses import WebUrl, placeholders
 from watcher.kit.expressions import Expression, TimeUnit, find, kind, malformed, moment, number
-from watcher.kit.http import Connection
+from watcher.kit.http import Polled
 from watcher.kit.units import Duration
 from watcher.model.series import Series, Window
 from watcher.model.service import Kind, Signal
@@ -20,7 +21,7 @@ from watcher.ports import Probe, Tools
 _ON_GRID = 1e-6
 
 
-class HttpJsonOptions(Connection):
+class HttpJsonOptions(Polled):
     """Where to ask. `{start}`, `{end}` and `{step}` in the URL and in parameters become those of the window."""
 
     url: WebUrl = Field(description="Address; `{start}`, `{end}` and `{step}` (seconds) are filled in.")
@@ -75,14 +76,14 @@ class HttpJson:
         """As the port says. Several points in a bucket are added up (counts, ratios with totals) or averaged."""
         query = HttpJsonQuery.model_validate(dict(signal.query))
         now = self._now()
-        rows = self._rows(query, window)
-        complete = min(window.end, now - self._options.settle)
+        rows, lag = self._rows(query, window)
+        complete = min(window.end, now - lag - self._options.settle)
         return _series(signal, query, window, complete, rows)
 
     def probe(self, signal: Signal, now: float) -> Probe:
         """As the port says, from the last ten buckets."""
         query = HttpJsonQuery.model_validate(dict(signal.query))
-        rows = self._rows(query, Window(now - 10 * signal.step, now, signal.step).aligned())
+        rows, _ = self._rows(query, Window(now - 10 * signal.step, now, signal.step).aligned())
         known = [row for row in rows if math.isfinite(row.value)]
         if not known:
             return Probe(None, None, int(bool(rows)), None, ("the answer has no number in the last ten steps",))
@@ -95,15 +96,17 @@ class HttpJson:
             step=float(np.median(np.diff(ends))) if len(ends) > 1 else None,
         )
 
-    def _rows(self, query: HttpJsonQuery, window: Window) -> list[_Row]:
+    def _rows(self, query: HttpJsonQuery, window: Window) -> tuple[list[_Row], float]:
+        """The points, and the seconds by which the server's clock is behind ours."""
         fill = placeholders(window.start, window.end, window.step, self._options.time_format)
         params = {name: fill(value.get_secret_value()) for name, value in self._options.params.items()}
         params |= {name: fill(value) for name, value in query.params.items()}
-        document = self._http.request("GET", fill(self._options.url), params=params or None).json()
-        found = find(query.points, document)
+        answer = self._http.request("GET", fill(self._options.url), params=params or None)
+        lag = http_dates.lag(answer.clock_behind)
+        found = find(query.points, answer.json())
         if not isinstance(found, list):
             raise malformed(f"points `{query.points}`: expected a list, found {kind(found)}")
-        return [_row(query, item, place, window.step) for place, item in enumerate(found)]
+        return [_row(query, item, place, window.step) for place, item in enumerate(found)], lag
 
 
 def _row(query: HttpJsonQuery, item: Any, place: int, step: float) -> _Row:

@@ -17,7 +17,7 @@ from watcher.errors import ExternalError, Fault, MalformedError
 from watcher.kit.addresses import WebUrl
 from watcher.kit.exposition import OPENMETRICS_ACCEPT, OPENMETRICS_TYPE, Exposition, parse
 from watcher.kit.expressions import malformed
-from watcher.kit.http import Connection
+from watcher.kit.http import Polled
 from watcher.kit.units import Duration
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
@@ -33,7 +33,7 @@ _GAP = 2.5  # scrapes
 _BATCH = 20_000  # points of an import written at once
 
 
-class OpenMetricsOptions(Connection):
+class OpenMetricsOptions(Polled):
     """What to scrape, and how often."""
 
     url: WebUrl = Field(description="Address of the metrics of one process, for example `http://shop:8080/metrics`.")

@@ -52,7 +52,8 @@ class Prometheus:
         query = _query(signal)
         now = self._now()
         grid = self._grid(query, window.step, window.start, min(now, window.end))
-        complete = min(window.end, now - self._options.settle - min(grid.scrape, _SCRAPE_TAKES))
+        complete_at = now - self._options.settle - min(grid.scrape, _SCRAPE_TAKES)
+        complete = min(window.end, complete_at)
         times = window.grid()
         times = times[times <= now]
         if not len(times):
@@ -67,7 +68,9 @@ class Prometheus:
             values, totals = _whole(values), None if totals is None else _whole(totals)
         if signal.kind is Kind.RATE and query.form is Form.COUNTER:
             values = values / window.step
-        return _series(window.step, complete, times, values, totals, answers)
+        # A server whose clock is behind has its newest samples still to come, by its own reckoning.
+        lag = max(answer.lag for answer in answers)
+        return _series(window.step, min(complete, complete_at - lag), times, values, totals, answers)
 
     def probe(self, signal: Signal, now: float) -> Probe:
         """As the port says; ranges too short for their scrapes, and names that match nothing, are warnings."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, SecretStr
 
 from watcher.errors import ExternalError, Fault
+from watcher.kit import http_dates
 from watcher.kit.addresses import BaseUrl, quoted_answer
 from watcher.kit.expressions import malformed
-from watcher.kit.http import Connection, HttpStatusError
+from watcher.kit.http import HttpStatusError, Polled
 from watcher.kit.units import Duration
 from watcher.model.series import Floats
 from watcher.ports import Http
@@ -22,7 +23,7 @@ from watcher.ports import Http
 MOST_POINTS = 11_000
 
 
-class ApiOptions(Connection):
+class ApiOptions(Polled):
     """Where a Prometheus is and how it wants to be asked."""
 
     url: BaseUrl = Field(description="Address, with its path prefix: Mimir's ends in `/prometheus`.")
@@ -55,11 +56,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a query gave. `partial`: the server says that something is missing from it."""
+    """What a query gave.
+
+    `partial`: the server says that something is missing from it; `lag`: seconds by which its clock is behind ours.
+    """
 
     series: tuple[Found, ...]
     warnings: tuple[str, ...] = ()
     partial: bool = False
+    lag: float = 0.0
 
 
 class Api:
@@ -82,12 +87,10 @@ class Api:
     def _ask(self, path: str, form: dict[str, str]) -> Answer:
         form |= {name: value.get_secret_value() for name, value in self._options.params.items()}
         try:
-            answer = self._http.request(
-                "POST", f"{self._options.url}/api/v1/{path}", data=form, headers=self._headers
-            ).json()
+            answer = self._http.request("POST", f"{self._options.url}/api/v1/{path}", data=form, headers=self._headers)
         except HttpStatusError as error:
             raise self._refusal(error) or error from None
-        return _read(answer)
+        return replace(_read(answer.json()), lag=http_dates.lag(answer.clock_behind))
 
     def _refusal(self, error: HttpStatusError) -> ExternalError | None:
         """The error of an answer that blames the query, in the server's own words."""

@@ -45,6 +45,16 @@ class Metrics:
         self.newest_point_age = self._gauge(
             "source_newest_point_age_seconds", "Age of the newest complete point.", "source signal service"
         )
+        self.source_up = self._gauge("source_up", "Whether the source answered when it was last wanted.", "source")
+        self.source_success = self._gauge(
+            "source_last_success_timestamp_seconds", "When the source last answered.", "source"
+        )
+        self.source_breaker = self._gauge(
+            "source_breaker_state", "1 for the state that the source's circuit breaker is in.", "source state"
+        )
+        self.source_blind = self._counter(
+            "source_blind_seconds", "Time in which the source was wanted and did not answer.", "source"
+        )
         self.decisions = self._counter("decisions", "Verdicts on deploys.", "service outcome reason")
         self.rollbacks = self._counter("rollbacks", "Rollbacks by the state they came to.", "service state")
         self.held_rollbacks = self._counter(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import WebUrl, placeholders
 from watcher.kit.expressions import Expression, TimeUnit, find, identifier, kind, malformed, moment
-from watcher.kit.http import Connection
+from watcher.kit.http import Polled
 from watcher.kit.units import Duration
 from watcher.model.series import Window
 from watcher.model.tickets import Ticket, Tickets
@@ -20,7 +20,7 @@ from watcher.ports import Tools
 _MOST_PAGES = 1000
 
 
-class HttpJsonOptions(Connection):
+class HttpJsonOptions(Polled):
     """Where tickets are listed, and where they stand in the answer."""
 
     url: WebUrl = Field(description="Address; `{start}` and `{end}` of the window are filled in.")

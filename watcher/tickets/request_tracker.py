@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import BaseUrl, quoted_answer
 from watcher.kit.expressions import identifier, malformed, moment
-from watcher.kit.http import Connection, HttpStatusError
+from watcher.kit.http import HttpStatusError, Polled
 from watcher.kit.units import Duration
 from watcher.model.series import Window
 from watcher.model.tickets import Ticket, Tickets
@@ -24,7 +24,7 @@ _MOST_PAGES = 1000
 _CLOCKS = 3600.0 + 300.0
 
 
-class RequestTrackerOptions(Connection):
+class RequestTrackerOptions(Polled):
     """Where Request Tracker is; either `token`, or `username` and `password`."""
 
     url: BaseUrl = Field(description="Address of Request Tracker, without `/REST/2.0`.")

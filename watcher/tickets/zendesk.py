@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import BaseUrl
 from watcher.kit.expressions import identifier, malformed, moment
-from watcher.kit.http import Connection
+from watcher.kit.http import Polled
 from watcher.kit.units import Duration
 from watcher.model.series import Window
 from watcher.model.tickets import Ticket, Tickets
@@ -34,7 +34,7 @@ _DAY = 86400.0
 _TEXT = 1000
 
 
-class ZendeskOptions(Connection):
+class ZendeskOptions(Polled):
     """Where Zendesk is; either `user` and `token`, or `bearer_token` (OAuth)."""
 
     timeout: Duration = Field(default=30.0, gt=0, le=300, description="Seconds for a whole exchange, body included.")

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from watcher import registry, settings
 from watcher.cli.schema import framed
-from watcher.kit.http import Connection
+from watcher.kit.http import Polled
 from watcher.settings.loading import SECTIONS
 from watcher.settings.options import (
     FreezeOptions,
@@ -34,7 +34,7 @@ EXAMPLES = ("watcher.example.yaml", "watcher.minimal.yaml")
 
 OWN = (
     *(ServerOptions, TokenOptions, StoreOptions, LimitsOptions, PolicyOptions, FreezeOptions, ServiceOptions),
-    *(SignalOptions, Connection),
+    *(SignalOptions, Polled),
 )
 ADAPTERS = [(section, kind) for section in registry.TABLES for kind in registry.kinds(section)]
 ASKED = [(section, kind) for section, kind in ADAPTERS if section in {"sources", "ticket_systems"}]
@@ -184,9 +184,7 @@ def stands_in(text: str, option: str) -> bool:
 
 
 def missing_of(model: type[BaseModel], text: str, *, shared: bool = False) -> list[str]:
-    names = [
-        name for name in model.model_fields if shared or name not in Connection.model_fields or model is Connection
-    ]
+    names = [name for name in model.model_fields if shared or name not in Polled.model_fields or model is Polled]
     return [name for name in names if not stands_in(text, name)]
 
 

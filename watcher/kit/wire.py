@@ -1,0 +1,85 @@
+"""Connections that keep to one limit for a whole answer.
+
+A socket's time-out starts anew with every byte, and `http.client` reads an answer's headers byte by byte if they come
+so: headers that drip would outlast every limit. Here each read waits only for what is left of the limit.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from functools import partial
+from http.client import HTTPResponse
+from typing import Any
+
+from urllib3 import PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from watcher.kit import clock
+
+
+def limit(pools: PoolManager) -> None:
+    """Makes the connections of `pools` keep to their read time-out as a limit on the whole answer."""
+    pools.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class _Reader(io.RawIOBase):
+    """Reads `sock` until `deadline` (monotonic seconds), then raises `TimeoutError`."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        super().__init__()
+        self._sock = sock
+        self._deadline = deadline
+        self._raw = sock.makefile("rb", buffering=0)  # it keeps the socket open until it is closed itself
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - clock.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer took too long")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Socket:
+    """As much of a socket as an answer needs."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self._sock, self._deadline))
+
+
+def _answer(deadline: float, sock: socket.socket, *arguments: Any, **more: Any) -> HTTPResponse:
+    return HTTPResponse(_Socket(sock, deadline), *arguments, **more)  # type: ignore[arg-type]  # it only makes a file of it
+
+
+class _Http(HTTPConnection):
+    def getresponse(self) -> Any:
+        if self.timeout is not None:
+            self.response_class = partial(_answer, clock.monotonic() + self.timeout)  # type: ignore[assignment]
+        return super().getresponse()
+
+
+class _Https(HTTPSConnection):
+    def getresponse(self) -> Any:
+        if self.timeout is not None:
+            self.response_class = partial(_answer, clock.monotonic() + self.timeout)  # type: ignore[assignment]
+        return super().getresponse()
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
