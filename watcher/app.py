@@ -8,17 +8,17 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from threading import Event
 from typing import Any
 
-from watcher import __version__, registry
+from watcher import __version__, reloading
+from watcher.adapters import Adapters, build_adapters, samples, signals_of
 from watcher.engine.act import Actor
 from watcher.engine.awaiting import migrated
 from watcher.engine.collect import Collector
 from watcher.engine.gather import Gather
-from watcher.engine.guard import Door, Guard, guarded
+from watcher.engine.guard import Guard, guarded
 from watcher.engine.housekeeping import Housekeeper
 from watcher.engine.lease import RENEW_SECONDS, Keeper
 from watcher.engine.loop import Loop, Supervisor
@@ -30,70 +30,20 @@ from watcher.engine.watch import Watcher
 from watcher.errors import StoreUnavailableError
 from watcher.intake.generic import parse_deploy
 from watcher.kit import clock
-from watcher.kit.http import Connection, HttpClient, Polled
-from watcher.model.series import Window
-from watcher.model.service import Service, Signal
-from watcher.model.tickets import Ticket
-from watcher.ports import Collects, Http, Intake, MetricSource, Notifier, RollbackTarget, Tools
-from watcher.settings import Adapter, Settings
-from watcher.store import memory, orders, watches
+from watcher.model.service import Service
+from watcher.ports import Collects, MetricSource
+from watcher.settings import Settings
+from watcher.store import orders, watches
 from watcher.store.database import Database
 from watcher.telemetry import logs
 from watcher.telemetry.health import Heartbeats
 from watcher.telemetry.metrics import Metrics
-from watcher.tickets.counting import CountedTickets
 from watcher.web.context import Token, Web
 from watcher.web.server import Server, create_app
 
 _LOOKERS = 4  # looks at once: they mostly wait for sources
-_STOP_SECONDS = 8.0  # for what is in flight; the process is gone within ten
-_SAMPLES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Adapters:
-    """Everything that reaches outside, by name. `sources` holds the ticket systems too, as counts."""
-
-    hooks: Mapping[str, Intake]
-    sources: Mapping[str, MetricSource]
-    rollbacks: Mapping[str, RollbackTarget]
-    notifiers: Mapping[str, Notifier]
-
-
-def build_adapters(settings: Settings, database: Database) -> Adapters:
-    """Makes every configured adapter; nothing is called yet."""
-
-    def door(section: str, name: str, connection: Connection) -> Http:
-        most = connection.requests_per_minute if isinstance(connection, Polled) else None
-        http = HttpClient(connection)
-        return http if most is None else Door(http, database, f"{section}:{name}", most)
-
-    def make(section: str, adapter: Adapter) -> Any:
-        tools = Tools(
-            http=partial(door, section, adapter.name),
-            memory=memory.StoreMemory(database, f"{section}:{adapter.name}"),
-            now=clock.now,
-        )
-        return registry.adapter(section, adapter.kind)(adapter.name, adapter.options, tools)
-
-    def all_of(section: str, adapters: Mapping[str, Adapter]) -> dict[str, Any]:
-        return {name: make(section, adapter) for name, adapter in adapters.items()}
-
-    counted = {
-        name: CountedTickets(system, memory.StoreMemory(database, f"ticket_counts:{name}"))
-        for name, system in all_of("ticket_systems", settings.ticket_systems).items()
-    }
-    return Adapters(
-        hooks=all_of("hooks", settings.hooks),
-        sources=all_of("sources", settings.sources) | counted,
-        rollbacks=all_of("rollback", settings.rollbacks),
-        notifiers=all_of("notifiers", settings.notifiers),
-    )
-
-
-def signals_of(services: Mapping[str, Service], source: str) -> Sequence[Signal]:
-    """Every signal that asks `source`."""
-    return [signal for service in services.values() for signal in service.signals if signal.source == source]
+_STOP_SECONDS = 5.0  # for what is in flight; with the server's three the process is gone within ten
+_RELOAD_SECONDS = 3.0  # for what is in flight; what takes longer ends beside the new loops
 
 
 class App:
@@ -106,9 +56,12 @@ class App:
         self.heartbeats = Heartbeats(clock.monotonic, lambda loop: self.metrics.heartbeat.labels(loop).set(clock.now()))
         # In containers every process may be number 1 of a host with the same name.
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.supervisor = self._supervisor()
         self.wake = Event()  # the daemon is to end
-        self.supervisor = Supervisor(self.heartbeats, self.metrics, logs.logger("loop"))
         self._teardown = ExitStack()
+        self._running = ExitStack()  # what a reload replaces
+        self._stop_seconds = _STOP_SECONDS
+        self._reload: Callable[[Settings], None] | None = None
         self.server: Server | None = None
 
     @property
@@ -144,8 +97,10 @@ class App:
         if not migrated(database, self.wake, self.log):
             return
         self._teardown.callback(self._let_go, keeper)
-        self.supervisor.start(self._loops(database, adapters, keeper))
-        self._teardown.callback(self._stop_loops)
+        self._teardown.callback(lambda: self._running.close())  # noqa: PLW0108 -- the stack is another after a reload
+        self._begin(self._loops(database, adapters, keeper))
+        self._reload = lambda fresh: self._replace(fresh, database, adapters, keeper)
+        self._reloaded()
         self.log.info(
             "started",
             version=__version__,
@@ -157,8 +112,59 @@ class App:
         self._teardown.close()
         self.log.info("stopped")
 
-    def _stop_loops(self) -> None:
-        late = self.supervisor.stop(_STOP_SECONDS - 3.0)
+    def reload(self) -> bool:
+        """Takes over the configuration file as it is now, whole or not at all; whether it did."""
+        if self._reload is None:
+            raise RuntimeError("not started")
+        try:
+            self._reload(reloading.read(self.settings, os.environ))
+        except Exception as error:  # noqa: BLE001 -- whatever is wrong with the new one, the old one goes on
+            self.metrics.reload_successful.set(0)
+            self.log.error("config_reload_failed", problems=reloading.problems(error))  # noqa: TRY400 -- it may hold secrets
+            return False
+        self._reloaded()
+        return True
+
+    def _reloaded(self) -> None:
+        self.metrics.reload_successful.set(1)
+        self.metrics.reload_time.set(clock.now())
+
+    def _replace(self, fresh: Settings, database: Database, old: Adapters, keeper: Keeper) -> None:
+        """Everything that the configuration makes, made anew; the store, the server and the leases stay."""
+        with database.read() as tx:
+            needed = reloading.needed(watches.open_policies(tx))
+        adapters = reloading.merged(old, build_adapters(fresh, database), needed)
+        before = (self.settings, self.supervisor, self._running)
+        self.settings, self.supervisor, self._running = fresh, self._supervisor(), ExitStack()
+        try:
+            web, loops = self._web(database, adapters), self._loops(database, adapters, keeper)
+        except BaseException:
+            self.settings, self.supervisor, self._running = before
+            raise
+        if self.server is not None:
+            self.server.use(web)
+        self._stop_seconds = _RELOAD_SECONDS
+        before[2].close()
+        self._stop_seconds = _STOP_SECONDS
+        for name in before[1].names - {loop.name for loop in loops}:
+            self.heartbeats.forget(name)
+            self.metrics.heartbeat.remove(name)
+        if not self.wake.is_set():
+            self._begin(loops)
+        self._reload = lambda next_one: self._replace(next_one, database, adapters, keeper)
+        for problem in fresh.warnings:
+            self.log.warning("config_warning", problem=str(problem))
+        self.log.info("config_reloaded", **reloading.changes(before[0], fresh))
+
+    def _supervisor(self) -> Supervisor:
+        return Supervisor(self.heartbeats, self.metrics, logs.logger("loop"))
+
+    def _begin(self, loops: Sequence[Loop]) -> None:
+        self.supervisor.start(loops)
+        self._running.callback(self._stop_loops, self.supervisor)
+
+    def _stop_loops(self, supervisor: Supervisor) -> None:
+        late = supervisor.stop(self._stop_seconds)
         if late:
             self.log.warning("stopped_in_flight", loops=late)
 
@@ -183,6 +189,8 @@ class App:
 
     def _loops(self, database: Database, adapters: Adapters, keeper: Keeper) -> list[Loop]:
         url = self.settings.server.external_url
+        with database.read() as tx:  # running watches keep their signals, whatever the file says now
+            policies = [*self.settings.services.values(), *watches.open_policies(tx)]
         guards = {name: Guard(name, self.metrics, logs.logger("source")) for name in adapters.sources}
         watcher = Watcher(
             database,
@@ -205,11 +213,12 @@ class App:
             self.owner,
             logs.logger("rehearse"),
         )
-        self._teardown.callback(rehearser.stop)
+        self._running.callback(rehearser.stop)
         loops = [Loop(f"look-{number}", lambda now: watcher.step(now, stopping), 0.25) for number in range(_LOOKERS)]
         loops += [Loop(f"act-{number}", actor.step, 0.25) for number in range(2)]
         loops += [
-            self._collecting(keeper, name, source, guards[name]) for name, source in _collecting(adapters.sources)
+            self._collecting(policies, keeper, name, source, guards[name])
+            for name, source in _collecting(adapters.sources)
         ]
         loops += [
             Loop("keep-leases", keeper.step, RENEW_SECONDS),
@@ -218,32 +227,20 @@ class App:
         ]
         return loops
 
-    def _collecting(self, keeper: Keeper, name: str, source: Collects, guard: Guard) -> Loop:
+    def _collecting(
+        self, policies: Sequence[Service], keeper: Keeper, name: str, source: Collects, guard: Guard
+    ) -> Loop:
         collector = Collector(
             keeper,
             name,
             source,
-            signals_of(self.settings.services, name),
+            signals_of(policies, name),
             guard,
             logs.logger("collect"),
         )
         return Loop(f"collect-{name}", collector.step, min(source.interval / 10, 1.0))
 
     def _web(self, database: Database, adapters: Adapters) -> Web:
-        def samples(watch_id: str, signal_name: str) -> Sequence[Ticket]:
-            with database.read() as tx:
-                watch = watches.get(tx, watch_id)
-            if watch is None:
-                return ()
-            asked = next((s for s in watch.policy.signals if s.name == signal_name and s.is_tickets), None)
-            source = adapters.sources.get(asked.source) if asked else None
-            if asked is None or not isinstance(source, CountedTickets):
-                return ()
-            found: Sequence[Ticket] = source.samples(
-                asked, Window(watch.started_at, watch.ticket_until, asked.step), _SAMPLES
-            )
-            return found
-
         server = self.settings.server
         return Web(
             database=database,
@@ -257,7 +254,7 @@ class App:
             now=clock.now,
             health=self.heartbeats.dead,
             metrics=self.metrics.exposition,
-            samples=samples,
+            samples=partial(samples, database, adapters),
             observe=self._observe_request,
             count=self._count_deploy,
         )
@@ -279,11 +276,17 @@ def _collecting(sources: Mapping[str, MetricSource]) -> list[tuple[str, Collects
 def run(settings: Settings) -> int:
     """Runs the daemon until a signal or the death of a loop; the exit status."""
     app = App(settings)
+    changed = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: app.wake.set())
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, lambda _number, _frame: changed.set())
     try:
         app.start()
         while not app.wake.is_set() and app.alive:
+            if changed.is_set():
+                changed.clear()
+                app.reload()
             clock.wait(app.wake, 0.5)
         return 0 if app.wake.is_set() else 1
     finally:

@@ -42,6 +42,7 @@ LABELS = {
     "signal": "p95",
     "reason": "no_harm",
     "state": "failed",
+    "hold": "frozen",
     "loop": "look-0",
     "notifier": "oncall",
     "route": "/healthz",
@@ -184,7 +185,7 @@ def test_every_alert_is_tried_out() -> None:
 def test_systemd_accepts_the_unit_and_calls_it_safe(tmp_path: Path) -> None:
     (analyze,) = require("systemd-analyze")
     text = (DEPLOY / "systemd" / "deploy-watch.service").read_text()
-    assert text.count("/opt/deploy-watch/bin/watcher") == 2
+    assert text.count("/opt/deploy-watch/bin/watcher") == 3
     unit = tmp_path / "deploy-watch.service"
     unit.write_text(text.replace("/opt/deploy-watch/bin/watcher", "/bin/true"))  # it must exist to be verified
     verified = subprocess.run(

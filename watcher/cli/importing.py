@@ -10,7 +10,7 @@ from typing import NoReturn, TextIO
 import click
 
 from watcher import settings as configuration
-from watcher.app import build_adapters, signals_of
+from watcher.adapters import build_adapters, signals_of
 from watcher.errors import ConfigError, MalformedError, StoreUnavailableError
 from watcher.ports import Imports
 from watcher.store.database import Database
@@ -41,7 +41,7 @@ def _import(settings: configuration.Settings, database: Database, source: str, f
         _fail(f"no source named {source}; the configuration has {', '.join(sorted(settings.sources)) or 'none'}")
     if not isinstance(adapter, Imports):
         _fail(f"source {source} keeps no history of its own: nothing to import into")
-    signals = signals_of(settings.services, source)
+    signals = signals_of(settings.services.values(), source)
     return adapter.import_openmetrics(file, signals), len(signals)
 
 

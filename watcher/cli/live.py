@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from watcher.app import build_adapters
+from watcher.adapters import build_adapters
 from watcher.errors import ExternalError
 from watcher.kit import clock, text
 from watcher.kit.units import write_duration

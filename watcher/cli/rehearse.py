@@ -61,7 +61,7 @@ def _rehearsed(path: str, name: str, placebos: int, limit: float) -> Rehearsal:
     if service is None:
         _fail(f"{path}: no service named {name}; it has {', '.join(sorted(settings.services)) or 'none'}", 1)
     # Only now: a mistake in the file must not wait for scipy.
-    from watcher.app import build_adapters  # noqa: PLC0415
+    from watcher.adapters import build_adapters  # noqa: PLC0415
     from watcher.engine.rehearsing import rehearse_service  # noqa: PLC0415
     from watcher.kit import clock  # noqa: PLC0415
     from watcher.store.database import Database  # noqa: PLC0415

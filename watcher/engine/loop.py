@@ -36,6 +36,11 @@ class Supervisor:
         self._log = log
         self._threads: list[Thread] = []
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the loops that were started."""
+        return frozenset(thread.name for thread in self._threads)
+
     def start(self, loops: Sequence[Loop]) -> None:
         for loop in loops:
             self._heartbeats.expect(loop.name, _LIMIT)

@@ -101,6 +101,12 @@ def active(tx: Tx, service: str, environment: str) -> Sequence[Watch]:
     return [_watch(row) for row in tx.execute(locked(tx, query.order_by(watches.c.finished_at), watches))]
 
 
+def open_policies(tx: Tx) -> Sequence[Service]:
+    """The policies of all watches that have not ended, each once."""
+    texts = tx.execute(select(watches.c.policy).where(watches.c.state.in_(_OPEN)).distinct()).scalars()
+    return [_policy(one) for one in texts]
+
+
 def history(tx: Tx, service: str, environment: str, limit: int = 50) -> Sequence[Watch]:
     """The newest watches of a service by the end of their deploy, newest first."""
     query = _select().where(watches.c.service == service, watches.c.environment == environment)

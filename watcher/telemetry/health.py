@@ -30,13 +30,21 @@ class Heartbeats:
 
     def beat(self, loop: str) -> None:
         with self._lock:
+            if loop not in self._beats:
+                return  # forgotten while it made its last step
             self._beats[loop].last = self._monotonic()
         self._on_beat(loop)
+
+    def forget(self, loop: str) -> None:
+        """The loop is no longer expected to beat."""
+        with self._lock:
+            self._beats.pop(loop, None)
 
     def kill(self, loop: str) -> None:
         """The loop has ended although it should not have: it counts as dead at once."""
         with self._lock:
-            self._beats[loop].limit = -1.0
+            if loop in self._beats:
+                self._beats[loop].limit = -1.0
 
     def dead(self) -> Mapping[str, float]:
         """Loops that are overdue -> seconds since their last beat; empty while all is well."""

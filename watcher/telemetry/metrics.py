@@ -68,6 +68,12 @@ class Metrics:
         self.notifications = self._counter("notifications", "Notes sent, by notifier.", "notifier outcome")
         self.http_requests = self._counter("http_requests", "Requests answered.", "route method status")
         self.http_duration = self._histogram("http_request_duration_seconds", "Time to answer.", "route", _COST)
+        self.reload_successful = self._gauge(
+            "config_last_reload_successful", "Whether the last reload of the configuration was right.", ""
+        )
+        self.reload_time = self._gauge(
+            "config_last_reload_success_timestamp_seconds", "When the configuration in use was read.", ""
+        )
         build = self._gauge("build_info", "Always 1; the version is the label.", "version")
         build.labels(version).set(1)
 

@@ -33,15 +33,15 @@ _GONE = 499  # nobody waited for the answer
 class Guard:
     """The outermost layer."""
 
-    def __init__(self, app: ASGIApp, web: Web) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._web = web
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began = clock.monotonic()
+        web: Web = scope["app"].state.web  # read anew each time: a reload changes it
         status = 0
 
         async def observed(message: Message) -> None:
@@ -52,14 +52,14 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, _capped(scope, receive, self._web.max_body), observed)
+            await self._app(scope, _capped(scope, receive, web.max_body), observed)
         except Exception:  # noqa: BLE001 -- the last line of defence; it is logged
             logger("web").exception("request_failed", route=_route(scope), method=scope["method"])
             if not status:
                 await answers.internal_error()(scope, receive, observed)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-            self._web.observe(_route(scope), method, status or _GONE, clock.monotonic() - began)
+            web.observe(_route(scope), method, status or _GONE, clock.monotonic() - began)
 
 
 def _capped(scope: Scope, receive: Receive, limit: int) -> Receive:

@@ -35,7 +35,7 @@ def create_app(web: Web) -> FastAPI:
         description="Tell of deploys, ask how they did, decide about rollbacks. Times are unix seconds.",
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Guard, web=web)],
+        middleware=[Middleware(Guard)],
     )
     app.state.web = web
     app.state.live = Live(web.database)
@@ -53,6 +53,7 @@ class Server:
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
         self._live: Live | None = None
+        self._app: FastAPI | None = None
         self.port = 0
 
     def start(self, app: FastAPI, host: str, port: int) -> None:
@@ -64,6 +65,7 @@ class Server:
         listener = _bind(host, port)
         self.port = listener.getsockname()[1]
         self._live = app.state.live
+        self._app = app
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -82,6 +84,12 @@ class Server:
             clock.wait(Event(), 0.01)
         if not self._server.started:
             raise WatcherError(f"the web server did not start on {host}:{port}")
+
+    def use(self, web: Web) -> None:
+        """From the next request on with another context."""
+        if self._app is None:
+            raise RuntimeError("not started")
+        self._app.state.web = web
 
     @property
     def alive(self) -> bool:

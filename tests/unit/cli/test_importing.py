@@ -53,7 +53,7 @@ def test_what_was_imported_is_what_the_signal_then_measures(import_: Import, tmp
     result = import_("shop", history(10))
     assert result.exit_code == 0, result.output
     assert "imported into shop for 1 signal" in result.output
-    from watcher.app import build_adapters
+    from watcher.adapters import build_adapters
 
     settings = load(str(tmp_path / "watcher.yaml"), {})
     database = Database(settings.store_url.get_secret_value())

@@ -1,0 +1,53 @@
+"""What running watches keep of a configuration that has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from support.made import deploy, service, signal, watch
+from support.sqlite_store import sqlite_store
+
+from watcher import reloading
+from watcher.adapters import Adapters
+from watcher.errors import StoreUnavailableError
+from watcher.model.watch import WatchState
+from watcher.store import deploys, watches
+
+
+def adapters(**names: tuple[str, ...]) -> Adapters:
+    made: dict[str, Any] = {
+        section: {name: object() for name in names.get(section, ())}
+        for section in ("hooks", "sources", "rollbacks", "notifiers")
+    }
+    return Adapters(**made)
+
+
+def test_what_a_running_watch_asks_for_stays_and_everything_else_is_the_new() -> None:
+    old = adapters(hooks=("ci",), sources=("prom", "shop"), rollbacks=("checkout", "search"), notifiers=("chat", "log"))
+    new = adapters(hooks=("cd",), sources=("prom",), notifiers=("pager",))
+    policy = service(signals=(signal(source="prom"), signal("tickets", source="shop")), notify=("chat",))
+    found = reloading.merged(old, new, reloading.needed([policy]))
+    assert found.hooks == new.hooks  # who may announce deploys is never the old
+    assert found.sources == {"prom": new.sources["prom"], "shop": old.sources["shop"]}
+    assert found.rollbacks == {"checkout": old.rollbacks["checkout"]}
+    assert found.notifiers == {"pager": new.notifiers["pager"], "chat": old.notifiers["chat"]}
+
+
+def test_only_watches_that_go_on_hold_on_to_something(tmp_path: Path) -> None:
+    database = sqlite_store(tmp_path)
+    with database.write() as tx:
+        for number, (name, state) in enumerate(
+            [("a", WatchState.WATCHING), ("a", WatchState.RECOVERING), ("b", WatchState.DONE)]
+        ):
+            deploys.put(tx, deploy(id=f"d-{number}", identity=str(number)))
+            watches.open_watch(
+                tx, watch(id=f"w-{number}", deploy_id=f"d-{number}", service=name, policy=service(name), state=state)
+            )
+        assert [policy.name for policy in watches.open_policies(tx)] == ["a"]
+    database.close()
+
+
+def test_what_went_wrong_is_said_without_secrets() -> None:
+    assert reloading.problems(StoreUnavailableError("the store failed")) == ["the store failed"]
+    assert reloading.problems(ValueError("hunter2")) == ["unexpected ValueError"]
