@@ -251,6 +251,8 @@ class App:
             loopback=server.loopback,
             external_url=server.external_url,
             max_body=server.max_body,
+            proxies=server.proxies,
+            rates=server.rates,
             now=clock.now,
             health=self.heartbeats.dead,
             metrics=self.metrics.exposition,

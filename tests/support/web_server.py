@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pydantic import SecretStr
 from support.seeded_store import SERVICES, Seeded
@@ -19,8 +19,11 @@ from watcher.intake.github import GitHub, GitHubOptions
 from watcher.ports import Tools
 from watcher.store.database import Database
 from watcher.store.memory import StoreMemory
+from watcher.web.cookies import FORM
+from watcher.web.limits import Rates
 from watcher.web.server import Server, Token, Web, create_app
 
+FORM_SECRET = "form-secret-of-a-browser"
 HOOK_TOKEN = "hook-token-of-the-pipeline-0123456789"
 READ = Token("reader", SecretStr("read-secret-0123456789"), frozenset({"read"}))
 DEPLOY = Token("pipeline", SecretStr("deploy-secret-0123456789"), frozenset({"deploy"}))
@@ -84,6 +87,12 @@ class Running:
         finally:
             connection.close()
 
+    def form(self, path: str, *, headers: Mapping[str, str] | None = None, cookie: str = "", **fields: str) -> Reply:
+        """Sends a form of the page, as the browser does for which it was made."""
+        cookies = "; ".join(filter(None, [f"{FORM}={FORM_SECRET}", f"__Host-{FORM}={FORM_SECRET}", cookie]))
+        sent = {"content-type": "application/x-www-form-urlencoded", "cookie": cookies} | dict(headers or {})
+        return self.ask("POST", path, body=urlencode({"form": FORM_SECRET} | fields).encode(), headers=sent)
+
     def get(self, path: str, **more: Any) -> Reply:
         return self.ask("GET", path, **more)
 
@@ -110,6 +119,7 @@ def web_of(database: Database, now: Callable[[], float], **changes: Any) -> Web:
         health=dict,
         metrics=lambda accept: (f"accept {accept}\n".encode(), "text/plain; version=0.0.4"),
         samples=lambda _watch, _signal: (),
+        rates=Rates(requests=10_000_000, failures=10_000_000),  # tests of limits set their own
     )
     return replace(web, **changes)
 

@@ -48,7 +48,8 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
 
 def _check_approvers(server: Server, services: Iterable[Service], report: Report) -> None:
     asks = next((service.name for service in services if service.mode is Mode.ASK), None)
-    if asks and not server.loopback and not any("approve" in token.scopes for token in server.tokens):
+    scopes = server.proxies.user_scopes.union(*(token.scopes for token in server.tokens))
+    if asks and not server.loopback and "approve" not in scopes:
         report.warn(("server", "tokens"), f"nobody can approve a rollback of {asks}: no token has the scope approve")
 
 

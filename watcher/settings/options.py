@@ -32,6 +32,23 @@ class TokenOptions(_Section):
     )
 
 
+class ProxyOptions(_Section):
+    """Reverse proxies in front of the watcher. What they say of a client is believed, what others say is not."""
+
+    addresses: tuple[str, ...] = Field(
+        min_length=1, description="Addresses or networks (`10.0.0.0/8`) from which the proxies reach the watcher."
+    )
+    user_header: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$",
+        description="Header in which a proxy names the person whom it has signed in, such as `X-Forwarded-User`; the "
+        "proxy must take it out of what clients send. From any other address it is refused.",
+    )
+    user_scopes: tuple[Literal["read", "deploy", "approve"], ...] = Field(
+        default=("read",), min_length=1, description="What such a person may do; needs `user_header`."
+    )
+
+
 class ServerOptions(_Section):
     """Where webhooks, the API and the page are served."""
 
@@ -44,8 +61,20 @@ class ServerOptions(_Section):
         default=(),
         description="Tokens for the page and the API; one with scope `read` is needed when listening beyond loopback.",
     )
+    proxy: ProxyOptions | None = Field(
+        default=None, description="Reverse proxies that are trusted. Without it: none, and no header of theirs counts."
+    )
     max_body: int = Field(
         default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="Largest request body that is read, in bytes."
+    )
+    requests_per_minute: int = Field(
+        default=30_000, ge=60, le=10_000_000, description="Requests that one client may make in a minute."
+    )
+    failures_per_minute: int = Field(
+        default=30,
+        ge=1,
+        le=100_000,
+        description="Wrong tokens, signatures and sign-ins of one client in a minute; beyond it none is looked at.",
     )
 
 

@@ -17,6 +17,7 @@ from watcher.settings.options import (
     FreezeOptions,
     LimitsOptions,
     PolicyOptions,
+    ProxyOptions,
     ServerOptions,
     ServiceOptions,
     SignalOptions,
@@ -36,6 +37,7 @@ def markdown() -> str:
 def _lines() -> Iterator[str]:
     yield from _table("`server`", ServerOptions)
     yield from _table("`server.tokens[]`", TokenOptions)
+    yield from _table("`server.proxy`", ProxyOptions)
     yield from _table("`store`", StoreOptions)
     yield from _table("`limits`", LimitsOptions)
     yield from _table("`defaults`, and every service", PolicyOptions)

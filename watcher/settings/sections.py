@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_network
 from typing import Any
 
 from pydantic import SecretStr
@@ -14,12 +15,15 @@ from watcher import registry
 from watcher.kit.outside import is_web_url
 from watcher.settings import shapes
 from watcher.settings.document import Path
-from watcher.settings.options import LimitsOptions, ServerOptions, StoreOptions, TokenOptions
+from watcher.settings.options import LimitsOptions, ProxyOptions, ServerOptions, StoreOptions, TokenOptions
 from watcher.settings.report import Report
 from watcher.settings.types import Adapter, Server, Token, is_loopback
+from watcher.web.clients import Proxies
+from watcher.web.limits import Rates
 
 ADAPTER_SECTIONS = ("hooks", "sources", "ticket_systems", "notifiers")
 
+_TAKEN = frozenset({"authorization", "cookie", "host", "origin", "x-forwarded-for"})
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/@?#\s]+)):(\d{1,5})", re.ASCII)
 _POSTGRESQL = re.compile(r"(?:postgres|postgresql)(?=://)")
 
@@ -30,6 +34,7 @@ def server(raw: Mapping[str, Any], report: Report) -> Server | None:
     if options is None:
         return None
     tokens = _tokens(options.tokens, (*path, "tokens"), report)
+    proxies = _proxies(options.proxy, (*path, "proxy"), report)
     found = _LISTEN.fullmatch(options.listen)
     port = int(found[3]) if found else 0
     if found is None or port > 65535:
@@ -41,11 +46,41 @@ def server(raw: Mapping[str, Any], report: Report) -> Server | None:
     url = (options.external_url or f"http://{options.listen}").rstrip("/")
     if not is_web_url(url):
         report.add((*path, "external_url"), "not a URL (expected one such as https://watcher.example.com)")
-    return Server(host=host, port=port, external_url=url, tokens=tokens, max_body=options.max_body)
+    return Server(
+        host=host,
+        port=port,
+        external_url=url,
+        tokens=tokens,
+        max_body=options.max_body,
+        proxies=proxies,
+        rates=Rates(options.requests_per_minute, options.failures_per_minute),
+    )
+
+
+def _proxies(options: ProxyOptions | None, path: Path, report: Report) -> Proxies:
+    if options is None:
+        return Proxies()
+    networks = []
+    for index, text in enumerate(options.addresses):
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError:
+            network = None
+        if network is None or network.prefixlen == 0:
+            report.add((*path, "addresses", index), "not an address (expected one such as 10.0.0.7, or 10.0.0.0/8)")
+        else:
+            networks.append(network)
+    header = (options.user_header or "").lower()
+    if not header and "user_scopes" in options.model_fields_set:
+        report.add((*path, "user_scopes"), "means nothing without user_header (expected both, or none)")
+    if header in _TAKEN:
+        report.add((*path, "user_header"), "has another meaning (expected a header such as X-Forwarded-User)")
+    return Proxies(tuple(networks), header, frozenset(options.user_scopes) if header else frozenset())
 
 
 def _check_open_server(options: ServerOptions, report: Report) -> None:
-    if not any("read" in token.scopes for token in options.tokens):
+    people = options.proxy is not None and options.proxy.user_header is not None
+    if not people and not any("read" in token.scopes for token in options.tokens):
         report.add(
             ("server", "tokens"),
             "the server can be reached from other machines (expected a token with the scope read, "

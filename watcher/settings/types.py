@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
 
 from watcher.errors import Problem
 from watcher.model.service import Service
+from watcher.web.clients import Proxies
+from watcher.web.limits import Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Server:
     external_url: str
     tokens: tuple[Token, ...] = ()
     max_body: int = 1024 * 1024
+    proxies: Proxies = field(default_factory=Proxies)
+    rates: Rates = field(default_factory=Rates)
 
     @property
     def loopback(self) -> bool:

@@ -50,6 +50,11 @@ def internal_error() -> Response:
     return JSONResponse({"error": "internal error"}, 500)
 
 
+def too_many(seconds: int) -> Response:
+    """The answer to a client that asked too much, and may ask again in so many seconds."""
+    return JSONResponse({"error": f"too many requests: wait {seconds} s"}, 429, {"retry-after": str(seconds)})
+
+
 def malformed(field: str, expected: str) -> dict[str, str]:
     """The body of a `400`."""
     return {"error": f"{field}: expected {expected}" if field else f"expected {expected}"} | {

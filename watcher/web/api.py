@@ -18,7 +18,7 @@ from watcher.web import decide, views
 from watcher.web.answers import ErrorView
 from watcher.web.auth import Approver, Deployer, Reader, documented
 from watcher.web.context import Context, Web
-from watcher.web.hooks import lower_headers, read_body, store
+from watcher.web.hooks import lower_headers, store
 from watcher.web.live import Live
 from watcher.web.paging import page_of
 from watcher.web.schemas import (
@@ -71,8 +71,7 @@ router = APIRouter(
 )
 async def tell_deploy(request: Request, web: Context, _who: Deployer) -> Response:
     """Tells of a deploy; the body is that of the generic hook, and `Idempotency-Key` marks repeats."""
-    body = await read_body(request)
-    return await run_in_threadpool(_tell, web, lower_headers(request), body)
+    return await run_in_threadpool(_tell, web, lower_headers(request), await request.body())
 
 
 def _tell(web: Web, headers: dict[str, str], body: bytes) -> Response:

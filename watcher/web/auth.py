@@ -1,4 +1,5 @@
-"""Who may do what: bearer tokens with scopes, the page's signed session, and the guard against other sites' scripts.
+"""Who may do what: bearer tokens with scopes, the page's signed session, people whom a trusted proxy has signed in, and
+the guard against other sites' scripts.
 
 Secrets are compared as digests of bytes, every one of them, so that neither content nor order shows in the time.
 """
@@ -9,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,47 +21,72 @@ from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import HTTPBearer
 
 from watcher.errors import UnauthenticatedError
+from watcher.kit.outside import is_clean
+from watcher.store import sessions
+from watcher.web import cookies
+from watcher.web.clients import single
 from watcher.web.context import Token, Web, web_of
 
 READ, DEPLOY, APPROVE = "read", "deploy", "approve"
 SCOPES = frozenset({READ, DEPLOY, APPROVE})
 SESSION_SECONDS = 12 * 3600
-COOKIE = "watcher_session"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOCAL = "local user"  # whoever reaches loopback without a token, in the audit log
+_LONGEST_NAME = 100
 
 _scheme = HTTPBearer(auto_error=False, description="A token of the configuration, with the scope that the call needs.")
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `bearer`: proved by a header that no browser adds by itself; `session`: by the page's cookie."""
+    """Who asks. `bearer`: proved by a header that no browser adds by itself; `session`: by the page's cookie;
+    `forwarded`: by a trusted proxy's word.
+    """
 
     name: str
     scopes: frozenset[str]
     bearer: bool = False
     session: bool = False
+    forwarded: bool = False
 
 
 def principal(request: Request) -> Principal | None:
     """Who asks, or None for somebody unknown.
 
     Raises:
-        UnauthenticatedError: a bearer token was shown, and it is none of ours.
+        UnauthenticatedError: a bearer token was shown, and it is none of ours; or a name, and by no trusted proxy.
     """
     web = web_of(request)
     open_scopes = _open_scopes(request, web)
-    header = request.headers.get("authorization")
-    if header is not None:
-        scheme, _, credentials = header.partition(" ")
+    shown = _single(request, "authorization")
+    scheme, _, credentials = (shown or "").partition(" ")
+    user = _single(request, web.proxies.user_header) if web.proxies.user_header else None
+    if scheme.lower() == "bearer" or (shown is not None and user is None):
         token = _match(web.tokens, credentials.strip().encode("latin-1", "replace"))
         if scheme.lower() != "bearer" or token is None:
             raise UnauthenticatedError("unauthenticated")
         return Principal(token.name, token.scopes | open_scopes, bearer=True)
-    token = read_session(web.tokens, request.cookies.get(COOKIE, ""), web.now())
-    if token is not None:
+    if user is not None:
+        return Principal(_forwarded_name(request, web, user), web.proxies.user_scopes, forwarded=True)
+    session = cookies.read(request, cookies.SESSION)
+    token = read_session(web.tokens, session, web.now())
+    if token is not None and not _is_ended(web, session):
         return Principal(token.name, token.scopes | open_scopes, session=True)
     return Principal(_LOCAL, open_scopes) if open_scopes else None
+
+
+def _single(request: Request, header: str) -> str | None:
+    try:
+        return single(request.scope["headers"], header)
+    except ValueError:
+        raise UnauthenticatedError("unauthenticated") from None
+
+
+def _forwarded_name(request: Request, web: Web, user: str) -> str:
+    name = user.encode("latin-1").decode("utf-8", "replace").strip()
+    if not web.proxies.trusted(request.scope) or not is_clean(name, _LONGEST_NAME):
+        raise UnauthenticatedError("unauthenticated")
+    return name
 
 
 def require(scope: str) -> Callable[[Request], Principal]:
@@ -70,7 +97,7 @@ def require(scope: str) -> Callable[[Request], Principal]:
         if who is None:
             raise UnauthenticatedError("unauthenticated")
         if request.method not in _SAFE and not who.bearer:
-            check_origin(request, must=who.session)
+            check_origin(request, must=who.session or who.forwarded)
         if scope not in who.scopes:
             raise HTTPException(403, f"this needs a token with the scope {scope}")
         return who
@@ -85,27 +112,46 @@ Approver = Annotated[Principal, Depends(require(APPROVE))]
 documented = Security(_scheme)
 
 
-def sign_in(web: Web, secret: str) -> tuple[Token, str] | None:
-    """The token with this secret and a session for it, or None."""
+def sign_in(web: Web, secret: str) -> str | None:
+    """A session for the token with this secret, or None."""
     token = _match(web.tokens, secret.strip().encode("utf-8", "replace"))
-    return None if token is None else (token, make_session(token, web.now() + SESSION_SECONDS))
+    return None if token is None else make_session(token, web.now() + SESSION_SECONDS)
+
+
+def end_session(web: Web, session: str) -> None:
+    """Ends a session before its time; what is none is left alone, so that only who has one can fill the store."""
+    if read_session(web.tokens, session, web.now()) is not None:
+        with web.database.write() as tx:
+            sessions.end(tx, _digest(session), int(session.split(".")[1]), web.now())
+
+
+def _is_ended(web: Web, session: str) -> bool:
+    with web.database.read() as tx:
+        return sessions.is_ended(tx, _digest(session))
+
+
+def _digest(session: str) -> str:
+    # Of the signature alone: the rest can be written in several ways.
+    return hashlib.sha256(session.rpartition(".")[2].encode("utf-8", "replace")).hexdigest()
 
 
 def make_session(token: Token, expires_at: float) -> str:
-    """`name.expiry.signature`: signed with the token's secret, so that it ends with the token."""
+    """`name.expiry.nonce.signature`: signed with the token's secret, so that it ends with the token."""
     name = urlsafe_b64encode(token.name.encode()).decode()
-    return f"{name}.{int(expires_at)}.{_signature(token, int(expires_at))}"
+    nonce = secrets.token_hex(16)
+    return f"{name}.{int(expires_at)}.{nonce}.{_signature(token, int(expires_at), nonce)}"
 
 
 def read_session(tokens: tuple[Token, ...], session: str, now: float) -> Token | None:
     """The token that a session stands for; None if it is forged, over, or its token gone."""
     try:
-        encoded, expiry, signature = session.split(".")
+        encoded, expiry, nonce, signature = session.split(".")
         name, expires_at = urlsafe_b64decode(encoded.encode()).decode(), int(expiry)
     except (ValueError, binascii.Error):
         return None
     for token in tokens:
-        if token.name == name and _same(signature.encode(), _signature(token, expires_at).encode()):
+        expected = _signature(token, expires_at, nonce)
+        if token.name == name and _same(signature.encode("utf-8", "replace"), expected.encode()):
             return token if now < expires_at else None
     return None
 
@@ -122,8 +168,10 @@ def check_origin(request: Request, *, must: bool) -> None:
 
 
 def _open_scopes(request: Request, web: Web) -> frozenset[str]:
-    """What needs no token. The host must be ours: another site's name that resolves to loopback is another site."""
-    if not web.loopback or not _is_loopback(_host(request), web.external_url):
+    """What needs no token. The host must be ours: another site's name that resolves to loopback is another site. Who
+    comes through a proxy is not local, wherever the proxy is.
+    """
+    if not web.loopback or web.proxies.trusted(request.scope) or not _is_loopback(_host(request), web.external_url):
         return frozenset()
     return frozenset({READ}) if web.tokens else SCOPES
 
@@ -161,6 +209,6 @@ def _same(left: bytes, right: bytes) -> bool:
     return hmac.compare_digest(hashlib.sha256(left).digest(), hashlib.sha256(right).digest())
 
 
-def _signature(token: Token, expires_at: int) -> str:
-    message = f"deploy-watch session\n{token.name}\n{expires_at}".encode()
+def _signature(token: Token, expires_at: int, nonce: str) -> str:
+    message = f"deploy-watch session\n{token.name}\n{expires_at}\n{nonce}".encode("utf-8", "replace")
     return hmac.new(token.secret.get_secret_value().encode(), message, hashlib.sha256).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -14,6 +14,8 @@ from watcher.model.service import Service
 from watcher.model.tickets import Ticket
 from watcher.ports import Intake
 from watcher.store.database import Database
+from watcher.web.clients import Proxies
+from watcher.web.limits import Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Web:
             at all neither does anything else.
         external_url: where people reach this server, for links.
         max_body: largest request body, bytes.
+        proxies: reverse proxies that are believed.
+        rates: what one client may do in a minute.
         now: reads the clock, unix seconds.
         health: loop name -> seconds since its last beat, beyond its limit; empty when all loops live.
         metrics: `Accept` header -> (exposition, content type).
@@ -67,6 +71,8 @@ class Web:
     health: Callable[[], Mapping[str, float]]
     metrics: Callable[[str], tuple[bytes, str]]
     samples: Callable[[str, str], Sequence[Ticket]]
+    proxies: Proxies = field(default_factory=Proxies)
+    rates: Rates = field(default_factory=Rates)
     observe: Callable[[str, str, int, float], None] = _unobserved
     count: Callable[[str, str], None] = _uncounted
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -16,8 +15,6 @@ from watcher.web.answers import ErrorView, malformed
 from watcher.web.context import Context, Web
 from watcher.web.receive import receive
 from watcher.web.schemas import DeployAccepted
-
-_BODY_SECONDS = 20.0  # within which a whole body must have come
 
 router = APIRouter(tags=["hooks"])
 
@@ -34,6 +31,7 @@ router = APIRouter(tags=["hooks"])
         404: {"model": ErrorView, "description": "No such hook."},
         408: {"model": ErrorView, "description": "The body did not come in time."},
         413: {"model": ErrorView, "description": "The body is too large."},
+        429: {"model": ErrorView, "description": "Too many requests, or too many wrong proofs."},
         422: {"model": ErrorView, "description": "No configured service matches (generic hooks only)."},
         503: {"model": ErrorView, "description": "Nothing was stored; send it again."},
     },
@@ -42,17 +40,7 @@ async def hook(name: str, request: Request, web: Context) -> Response:
     """A webhook of a CD system, of the kind that the configuration gives this name."""
     if name not in web.hooks:
         raise NotFoundError("no such hook")
-    body = await read_body(request)
-    return await run_in_threadpool(_handle, web, name, lower_headers(request), body)
-
-
-async def read_body(request: Request) -> bytes:
-    """The raw body; 408 if it drips."""
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            return await request.body()
-    except TimeoutError:
-        raise HTTPException(408, "the body did not come in time", {"connection": "close"}) from None
+    return await run_in_threadpool(_handle, web, name, lower_headers(request), await request.body())
 
 
 def lower_headers(request: Request) -> dict[str, str]:

@@ -1,14 +1,21 @@
-"""Around every request: a cap on its body, security headers on its answer, one observation, and no traceback ever."""
+"""Around every request: what its client may still ask, a cap on its body in size and time, security headers on its
+answer, one observation, and no traceback ever.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import math
+
 from fastapi import HTTPException
+from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from watcher.kit import clock
 from watcher.telemetry.logs import logger
 from watcher.web import answers
 from watcher.web.context import Web
+from watcher.web.limits import Limiter, Rates
 
 # No inline script or style anywhere: what a ticket or a version says can never run.
 _POLICY = (
@@ -28,6 +35,9 @@ _HEADERS = (
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GONE = 499  # nobody waited for the answer
+_BODY_SECONDS = 20.0  # within which a whole body must have come
+_HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")  # a year
+_UNLIMITED = frozenset({"/healthz"})  # a flood must not get the daemon restarted
 
 
 class Guard:
@@ -35,6 +45,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._limiter = Limiter(Rates())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,17 +53,28 @@ class Guard:
             return
         began = clock.monotonic()
         web: Web = scope["app"].state.web  # read anew each time: a reload changes it
+        self._limiter.rates = web.rates
+        client, proves = web.proxies.client(scope), _proves(scope)
         status = 0
 
         async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *_fitting(scope, message)]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *_fitting(scope, message, https=web.external_url.startswith("https:")),
+                ]
+                if status == 401 and proves:
+                    self._limiter.failed(client, clock.monotonic())
             await send(message)
 
         try:
-            await self._app(scope, _capped(scope, receive, web.max_body), observed)
+            refusal = self._refusal(scope, client, began, proves=proves)
+            if refusal is None:
+                await self._app(scope, _capped(scope, receive, web.max_body), observed)
+            else:
+                await refusal(scope, receive, observed)
         except Exception:  # noqa: BLE001 -- the last line of defence; it is logged
             logger("web").exception("request_failed", route=_route(scope), method=scope["method"])
             if not status:
@@ -61,34 +83,64 @@ class Guard:
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
             web.observe(_route(scope), method, status or _GONE, clock.monotonic() - began)
 
+    def _refusal(self, scope: Scope, client: str, now: float, *, proves: bool) -> Response | None:
+        """The answer to a client that asks too much; None if it may ask."""
+        if scope["path"] in _UNLIMITED:
+            return None
+        wait = self._limiter.wait(client, now, proves=proves)
+        if not wait:
+            return None
+        if self._limiter.first_refusal(client, now):
+            logger("web").warning(
+                "client_limited", client=client, route=scope["path"].strip("/").partition("/")[0][:40]
+            )
+        return answers.too_many(math.ceil(wait))
+
+
+def _fitting(scope: Scope, message: Message, *, https: bool) -> list[tuple[bytes, bytes]]:
+    """Our headers, and no caching of anything but static files."""
+    present = {name.lower() for name, _ in message.get("headers", ())}
+    extra = [header for header in (*_HEADERS, *([_HTTPS_ONLY] if https else [])) if header[0] not in present]
+    if b"cache-control" not in present:
+        static = scope["path"].startswith("/static/")
+        extra.append((b"cache-control", b"no-cache" if static else b"no-store"))
+    return extra
+
+
+def _proves(scope: Scope) -> bool:
+    """Whether a secret is shown that can be guessed at. A session cannot: its signature is of 256 bits."""
+    path: str = scope["path"]
+    shown = any(name == b"authorization" for name, _ in scope["headers"])
+    return shown or path.startswith("/hooks/") or path == "/sign-in"
+
 
 def _capped(scope: Scope, receive: Receive, limit: int) -> Receive:
-    """`receive`, which refuses (413) a body over `limit` bytes as soon as it is announced or has come."""
+    """`receive`, which refuses a body over `limit` bytes as soon as it is announced or has come (413), and one that
+    drips (408).
+    """
     too_large = HTTPException(413, f"the body is larger than {limit} bytes", {"connection": "close"})
     announced = dict(scope["headers"]).get(b"content-length", b"0")
-    size = 0
+    size, whole = 0, False
+    deadline = clock.monotonic() + _BODY_SECONDS
 
     async def capped() -> Message:
-        nonlocal size
+        nonlocal size, whole
+        if whole:  # what comes now is only whether somebody still listens
+            return await receive()
         if announced.isdigit() and int(announced) > limit:
             raise too_large
-        message = await receive()
+        try:
+            async with asyncio.timeout(deadline - clock.monotonic()):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, "the body did not come in time", {"connection": "close"}) from None
         size += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
         if size > limit:
             raise too_large
         return message
 
     return capped
-
-
-def _fitting(scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:
-    """Our headers, and no caching of anything but static files."""
-    present = {name.lower() for name, _ in message.get("headers", ())}
-    extra = [header for header in _HEADERS if header[0] not in present]
-    if b"cache-control" not in present:
-        static = scope["path"].startswith("/static/")
-        extra.append((b"cache-control", b"no-cache" if static else b"no-store"))
-    return extra
 
 
 def _route(scope: Scope) -> str:

@@ -12,15 +12,14 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from watcher.errors import ConflictError, NotFoundError
+from watcher.errors import ConflictError, MalformedError, NotFoundError
 from watcher.model.watch import Watch
 from watcher.store import rehearsals
 from watcher.verdict.explain import TITLES
-from watcher.web import decide, rows, views, words
+from watcher.web import auth, cookies, decide, rows, views, words
 from watcher.web.api import Before, meant
-from watcher.web.auth import APPROVE, COOKIE, SESSION_SECONDS, Approver, Principal, Reader, check_origin, sign_in
+from watcher.web.auth import APPROVE, Approver, Principal, Reader
 from watcher.web.context import Context, Web
-from watcher.web.hooks import read_body
 from watcher.web.live import Live
 from watcher.web.rendering import STATIC, render
 
@@ -29,6 +28,7 @@ _STREAM_SECONDS = 3600.0  # then the browser comes again, and must still be allo
 _BEAT = 15  # silent polls between two comments that keep the connection open
 _MOST_LISTENERS = 200
 _LONGEST_REASON = 400
+_MOST_FIELDS = 10
 
 router = APIRouter(include_in_schema=False)
 
@@ -125,7 +125,10 @@ async def act(watch_id: str, action: str, request: Request, web: Context, who: A
     """The forms of the watch's page."""
     if action not in ("approve", "refuse", "stop"):
         raise HTTPException(404)
-    reason = (await _form(request)).get("reason", "").strip()
+    form = await _form(request)
+    if not who.bearer:
+        cookies.check_form(request, form.get("form", ""))
+    reason = form.get("reason", "").strip()
     return await run_in_threadpool(_act, request, web, who, watch_id, action, reason)
 
 
@@ -151,35 +154,35 @@ def _act(request: Request, web: Web, who: Principal, watch_id: str, action: str,
 @router.post("/sign-in")
 async def begin_session(request: Request, web: Context) -> Response:
     """Exchanges a token for a session cookie."""
-    check_origin(request, must=False)
+    auth.check_origin(request, must=False)
     form = await _form(request)
-    session = sign_in(web, form.get("token", ""))
+    cookies.check_form(request, form.get("form", ""))
+    session = auth.sign_in(web, form.get("token", ""))
     target = _local(form.get("next", "/"))
     if session is None:
         return render(request, "sign_in.html", 401, title="Sign in", error="That is none of our tokens.", target=target)
     answer = RedirectResponse(target, 303)
-    answer.set_cookie(
-        COOKIE,
-        session[1],
-        max_age=SESSION_SECONDS,
-        httponly=True,
-        samesite="strict",
-        secure=web.external_url.startswith("https:"),
-    )
+    cookies.put(request, answer, cookies.SESSION, session, auth.SESSION_SECONDS)
     return answer
 
 
 @router.post("/sign-out")
-def end_session(request: Request) -> Response:
-    check_origin(request, must=False)
+async def end_session(request: Request, web: Context) -> Response:
+    """Ends the session for good, wherever its cookie has been copied to."""
+    auth.check_origin(request, must=False)
+    cookies.check_form(request, (await _form(request)).get("form", ""))
+    await run_in_threadpool(auth.end_session, web, cookies.read(request, cookies.SESSION))
     answer = RedirectResponse("/", 303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    cookies.drop(request, answer, cookies.SESSION)
     return answer
 
 
 async def _form(request: Request) -> dict[str, str]:
-    body = await read_body(request)
-    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+    text = (await request.body()).decode("utf-8", "replace")
+    try:
+        return {name: values[0] for name, values in parse_qs(text, max_num_fields=_MOST_FIELDS).items()}
+    except ValueError:
+        raise MalformedError("", f"a form of at most {_MOST_FIELDS} fields") from None
 
 
 def _local(target: str) -> str:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from watcher import __version__
 from watcher.kit.outside import is_web_url
 from watcher.kit.text import duration
+from watcher.web import cookies
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -30,10 +31,16 @@ _environment = Environment(
 def render(
     request: Request, name: str, status: int = 200, *, headers: Mapping[str, str] | None = None, **values: Any
 ) -> Response:
-    """A template as an answer."""
+    """A template as an answer; its forms hold the browser's form secret."""
     now = request.app.state.web.now()
-    text = _environment.get_template(name).render(now=now, version=__version__, path=request.url.path, **values)
-    return HTMLResponse(text, status, dict(headers or {}))
+    form = cookies.form_secret(request)
+    text = _environment.get_template(name).render(
+        now=now, version=__version__, path=request.url.path, form_secret=form, **values
+    )
+    answer = HTMLResponse(text, status, dict(headers or {}))
+    if form != cookies.read(request, cookies.FORM):
+        cookies.put(request, answer, cookies.FORM, form)
+    return answer
 
 
 def moment(at: float | None, now: float) -> Markup:

@@ -15,6 +15,7 @@ from watcher import __version__
 from watcher.errors import WatcherError
 from watcher.kit import clock
 from watcher.web import answers, api, hooks, page, probes
+from watcher.web.connections import MOST_CONNECTIONS, MOST_HEAD, PatientProtocol
 from watcher.web.context import Token, Web
 from watcher.web.live import Live
 from watcher.web.middleware import Guard
@@ -24,7 +25,6 @@ __all__ = ["Server", "Token", "Web", "create_app"]
 
 _START_SECONDS = 10.0
 _BACKLOG = 256
-_MOST_CONNECTIONS = 1000
 
 
 def create_app(web: Web) -> FastAPI:
@@ -74,7 +74,9 @@ class Server:
             ws="none",
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MOST_CONNECTIONS,
+            http=PatientProtocol,
+            h11_max_incomplete_event_size=MOST_HEAD,
+            limit_concurrency=MOST_CONNECTIONS,
         )
         self._server = uvicorn.Server(config)
         self._thread = Thread(target=self._run, args=(self._server, listener), name="web", daemon=True)

@@ -16,7 +16,7 @@ from support.web_server import HOOK_TOKEN, Running, serving, web_of
 
 from watcher.store import deploys, watches
 from watcher.store.database import Database
-from watcher.web import hooks
+from watcher.web import middleware
 
 DEPLOY = {"service": "checkout", "environment": "production", "version": "v50", "id": "run-50"}
 BEARER = {"authorization": f"Bearer {HOOK_TOKEN}"}
@@ -133,7 +133,7 @@ def test_a_body_that_does_not_say_is_cut_off_while_it_comes(daemon: Running) -> 
 
 
 def test_a_body_that_drips_does_not_hold_us(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "_BODY_SECONDS", 0.3)
+    monkeypatch.setattr(middleware, "_BODY_SECONDS", 0.3)
     with socket.create_connection(("127.0.0.1", daemon.server.port), timeout=5) as connection:
         connection.sendall(b"POST /hooks/pipeline HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
         answer = connection.recv(4096)

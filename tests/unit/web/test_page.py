@@ -162,22 +162,22 @@ def test_deploys_without_a_watch(daemon: Running, seeded: Seeded, phase: Phase) 
 
 def test_the_forms_decide(daemon: Running, seeded: Seeded) -> None:
     path = f"/watches/{seeded.waiting.id}"
-    empty = daemon.ask("POST", f"{path}/approve", body=b"reason=+", headers=HTML)
+    empty = daemon.form(f"{path}/approve", headers=HTML, reason=" ")
     assert (empty.status, "Please give a reason" in empty.text) == (400, True)
-    done = daemon.ask("POST", f"{path}/refuse", body=b"reason=a+campaign+%26+a+sale", headers=HTML)
+    done = daemon.form(f"{path}/refuse", headers=HTML, reason="a campaign & a sale")
     assert (done.status, done.headers["location"]) == (303, path)
     with seeded.database.read() as tx:
         order = orders.rollback_of(tx, seeded.waiting.id)
     assert order is not None
     assert (order.state, order.detail) == (RollbackState.REFUSED, "refused by local user: a campaign & a sale")
-    late = daemon.ask("POST", f"{path}/approve", body=b"reason=x", headers=HTML)
+    late = daemon.form(f"{path}/approve", headers=HTML, reason="x")
     assert (late.status, "That was not done" in late.text) == (409, True)
-    assert daemon.ask("POST", f"{path}/stop", body=b"reason=x", headers=HTML).status == 303
+    assert daemon.form(f"{path}/stop", headers=HTML, reason="x").status == 303
     with seeded.database.read() as tx:
         watch = watches.get(tx, seeded.waiting.id)
     assert watch is not None
     assert watch.state is WatchState.STOPPED
-    assert daemon.ask("POST", f"{path}/explode", body=b"reason=x", headers=HTML).status == 404
+    assert daemon.form(f"{path}/explode", headers=HTML, reason="x").status == 404
 
 
 def test_who_may_not_decide_is_told_how(seeded: Seeded) -> None:

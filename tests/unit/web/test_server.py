@@ -17,6 +17,7 @@ from support.web_server import Running, serving_seeded, web_of
 
 from watcher.errors import WatcherError
 from watcher.store import watches
+from watcher.web.limits import Rates
 from watcher.web.rendering import STATIC
 from watcher.web.server import Server, create_app
 
@@ -137,3 +138,15 @@ def test_our_own_files_load_nothing_from_elsewhere() -> None:
 
 def _foreign(file: Path) -> list[str]:
     return re.findall(r"(?:src|href|url\(|import|fetch\()[\s=\"'(]*(?:https?:)?//[^\s\"')]+", file.read_text())
+
+
+def test_behind_https_browsers_are_told_to_stay_there(seeded: Seeded) -> None:
+    with serving_seeded(seeded, external_url="https://watcher.example") as running:
+        assert running.get("/healthz").headers["strict-transport-security"] == "max-age=31536000"
+    with serving_seeded(seeded) as running:
+        assert "strict-transport-security" not in running.get("/healthz").headers
+
+
+def test_a_target_that_is_no_path_is_not_found_even_when_it_is_one_too_many(seeded: Seeded) -> None:
+    with serving_seeded(seeded, rates=Rates(requests=1)) as running:
+        assert [running.ask("OPTIONS", "*").status for _ in range(2)] == [404, 429]
