@@ -48,7 +48,8 @@ class Replicas:
         return time.time()
 
     def wake(self, daemon: Daemon) -> None:
-        os.kill(daemon.pid, signal.SIGCONT)
+        if daemon.pid in self.asleep:
+            os.kill(daemon.pid, signal.SIGCONT)
         self.asleep.discard(daemon.pid)
 
     def of(self, owner: str) -> Daemon:
@@ -84,8 +85,8 @@ class Replicas:
             f"select watch_id, min(made) from looked where watch_id in ({listed}) and made > {since} "
             f"and owner not like '%:{lost.pid}:%' group by watch_id"
         )
-        rows = self.until(lambda: len(rows := self.rows(query)) == len(watch_ids) and rows, seconds)
-        return max(float(row[1]) for row in rows) - since
+        self.until(lambda: len(self.rows(query)) == len(watch_ids), seconds)
+        return max(float(row[1]) for row in self.rows(query)) - since
 
     def looked_twice(self) -> list[list[str]]:
         """Looks that were made more than once, with who made them."""
@@ -123,7 +124,7 @@ def replicas(
         made = Replicas(server, daemons)
         for daemon in daemons:
             stack.enter_context(daemon.stopping())
-            stack.callback(lambda daemon=daemon: daemon.pid in made.asleep and made.wake(daemon))
+            stack.callback(made.wake, daemon)
         with ThreadPoolExecutor(number) as pool:
             list(pool.map(lambda daemon: daemon.start(), daemons))
         server.sql(_RECORD)
