@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from watcher.errors import MalformedError
 from watcher.intake import reading
 from watcher.kit.outside import is_clean, is_web_url
+from watcher.kit.redaction import redacted_url
 from watcher.kit.signatures import BearerTokens, SigningSecrets, signing_key, verify_bearer, verify_standard
 from watcher.model.deploy import DeployEvent, Parsed, Phase
 from watcher.ports import Tools
@@ -30,7 +31,6 @@ _KEYS = (
     "links",
 )
 _PHASES = {"started": Phase.STARTED, "finished": Phase.FINISHED, "failed": Phase.FAILED}
-_PAST, _FUTURE = 7 * 86400.0, 86400.0
 _MOST_LINKS = 20
 _TITLE = 80
 
@@ -143,7 +143,7 @@ def _time(fields: Mapping[str, Any], key: str, received_at: float) -> float | No
     if fields.get(key) in (None, ""):
         return None
     moment = reading.time(fields, key)
-    if not received_at - _PAST <= moment <= received_at + _FUTURE:
+    if not received_at - reading.PAST <= moment <= received_at + reading.FUTURE:
         raise MalformedError(key, "a time in unix seconds at most 7 days ago and at most 24 hours ahead")
     return moment
 
@@ -158,4 +158,4 @@ def _links(value: Any) -> dict[str, str]:
             raise MalformedError("links", f"titles of 1 to {_TITLE} printable characters")
         if not isinstance(url, str) or not is_web_url(url):
             raise MalformedError(f"links.{reading.shown(title)}", "an http or https URL without a password in it")
-    return dict(value)
+    return {title: redacted_url(url) for title, url in value.items()}

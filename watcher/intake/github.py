@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from watcher.errors import MalformedError
 from watcher.intake import reading
 from watcher.kit.outside import is_clean, is_web_url
+from watcher.kit.redaction import redacted_url
 from watcher.kit.signatures import PlainSecrets, plain_key, verify_hex
 from watcher.model.deploy import DeployEvent, Parsed, Phase
 from watcher.ports import Tools
@@ -48,7 +49,7 @@ class GitHub:
     def verify(self, headers: Mapping[str, str], body: bytes, now: float) -> None:  # noqa: ARG002 -- nothing signs a time
         verify_hex(self._keys, headers, body, header="x-hub-signature-256")
 
-    def parse(self, headers: Mapping[str, str], body: bytes, received_at: float) -> Parsed:  # noqa: ARG002 -- GitHub tells the time
+    def parse(self, headers: Mapping[str, str], body: bytes, received_at: float) -> Parsed:
         event = reading.header(headers, "x-github-event")
         if event is None:
             raise MalformedError("x-github-event", "the name of a GitHub event")
@@ -64,6 +65,9 @@ class GitHub:
         told = known(fields)
         if isinstance(told, str):
             return Parsed(delivery_id=delivery_id, ignored=told)
+        if not received_at - reading.PAST <= told[-1].at <= received_at + reading.FUTURE:
+            # GitHub signs no time: what was kept and sent again must not be watched as if it were new.
+            return Parsed(delivery_id=delivery_id, ignored="it happened more than 7 days ago, or is yet to come")
         return Parsed(events=told, delivery_id=delivery_id)
 
 
@@ -173,4 +177,4 @@ def _links(repository: Mapping[str, Any], version: str, status: Mapping[str, Any
         "commit": f"{home}/commit/{version}" if isinstance(home, str) else None,
         "deployments": f"{home}/deployments" if isinstance(home, str) else None,
     }
-    return {title: url for title, url in found.items() if isinstance(url, str) and is_web_url(url)}
+    return {title: redacted_url(url) for title, url in found.items() if isinstance(url, str) and is_web_url(url)}

@@ -11,6 +11,7 @@ from watcher.errors import MalformedError
 from watcher.kit import clock
 from watcher.kit.outside import is_clean
 
+PAST, FUTURE = 7 * 86400.0, 86400.0  # seconds: how far from now what a message tells of may lie
 LIMIT = 256  # characters of a name, a version or an id
 _LATEST = 253402300799.0  # the end of the year 9999: later times have no calendar date
 _TEXT = f"text of 1 to {LIMIT} printable characters without white space around it"

@@ -71,7 +71,9 @@ def verify_standard(keys: Iterable[bytes], headers: Mapping[str, str], body: byt
     stamp = headers["webhook-timestamp"]
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
         raise UnauthenticatedError("webhook-timestamp is not in whole unix seconds")
-    given = headers["webhook-signature"].split()[:_MOST_SIGNATURES]
+    given = headers["webhook-signature"].split(" ")[:_MOST_SIGNATURES]
+    if any(part.endswith(",") for part in given):
+        raise UnauthenticatedError("webhook-signature stands there twice")
     expected = [sign_standard(key, headers["webhook-id"], int(stamp), body) for key in keys]
     if str(int(stamp)) != stamp or not _any_equal(expected, given):
         raise UnauthenticatedError("webhook-signature is not right for this id, time and body")

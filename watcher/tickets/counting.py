@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from watcher.kit.outside import is_web_url, one_line
-from watcher.kit.redaction import redacted
+from watcher.kit.redaction import redacted, redacted_url
 from watcher.model.series import Series, Window, empty_series
 from watcher.model.service import Signal
 from watcher.model.tickets import Ticket, Tickets
@@ -130,7 +130,7 @@ def _redacted(ticket: Ticket) -> dict[str, Any]:
         "created_at": ticket.created_at,
         "subject": one_line(redacted(ticket.subject), _SUBJECT),
         "text": one_line(redacted(ticket.text), _TEXT),
-        "url": ticket.url if is_web_url(ticket.url) else "",
+        "url": redacted_url(ticket.url) if is_web_url(ticket.url) else "",
     }
 
 

@@ -17,10 +17,11 @@ DATA = Path(__file__).parents[2] / "conformance" / "data" / "github"
 RECORDED = json.loads((DATA / "status_success.json").read_text(encoding="utf-8"))
 GITHUB = GitHub("acme", GitHubOptions.model_validate({"secret": "s3cret-s3cret"}), plain_tools())
 MISSING = object()
+RECEIVED = clock.parse_iso("2026-11-22T03:10:00Z")
 
 
 def parse(body: Any, **headers: str) -> DeployEvent:
-    announced, finished = GITHUB.parse(RECORDED["headers"] | headers, json.dumps(body).encode(), 0.0).events
+    announced, finished = GITHUB.parse(RECORDED["headers"] | headers, json.dumps(body).encode(), RECEIVED).events
     assert (announced.phase, finished.phase) == (Phase.ANNOUNCED, Phase.FINISHED)
     assert announced.identity == finished.identity
     return finished
@@ -123,20 +124,27 @@ def test_a_form_is_refused_with_the_setting_to_change() -> None:
 
 def test_other_actions_and_unknown_states_are_left_alone() -> None:
     for path, value in (("action", "edited"), ("action", MISSING), ("deployment_status.state", "paused\x07"[:-1])):
-        parsed = GITHUB.parse(RECORDED["headers"], json.dumps(changed(path, value)).encode(), 0.0)
+        parsed = GITHUB.parse(RECORDED["headers"], json.dumps(changed(path, value)).encode(), RECEIVED)
         assert parsed.events == ()
         assert parsed.ignored
 
 
+@pytest.mark.parametrize(("later", "watched"), [(6 * 86400, True), (8 * 86400, False), (-2 * 86400, False)])
+def test_what_was_kept_and_sent_again_much_later_is_left_alone(later: float, watched: bool) -> None:
+    parsed = GITHUB.parse(RECORDED["headers"], json.dumps(RECORDED["body"]).encode(), RECEIVED + later)
+    assert bool(parsed.events) is watched
+    assert parsed.ignored is None if watched else "7 days" in (parsed.ignored or "")
+
+
 def test_the_older_signature_alone_is_not_enough() -> None:
     with pytest.raises(UnauthenticatedError, match="x-hub-signature-256 is missing"):
-        GITHUB.verify({"x-hub-signature": "sha1=" + "0" * 40}, b"{}", 0.0)
+        GITHUB.verify({"x-hub-signature": "sha1=" + "0" * 40}, b"{}", RECEIVED)
 
 
 def test_harm_counts_from_the_creation_where_nothing_else_was_told() -> None:
-    announced, finished = GITHUB.parse(RECORDED["headers"], json.dumps(RECORDED["body"]).encode(), 0.0).events
+    announced, finished = GITHUB.parse(RECORDED["headers"], json.dumps(RECORDED["body"]).encode(), RECEIVED).events
     assert announced.at == clock.parse_iso("2026-11-22T03:00:00Z")
     assert (announced.started_at, announced.finished_at, finished.started_at) == (None, None, None)
     body = json.dumps(changed("deployment.created_at", "2026-11-23T00:00:00Z")).encode()
-    announced, finished = GITHUB.parse(RECORDED["headers"], body, 0.0).events
+    announced, finished = GITHUB.parse(RECORDED["headers"], body, RECEIVED).events
     assert announced.at == finished.at

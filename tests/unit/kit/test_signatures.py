@@ -80,11 +80,15 @@ def test_either_side_can_rotate() -> None:
         {"signature": "v1,né"},
         {"signature": "\ud800"},
         {"signature": "[" + SIGNATURE + "]"},
+        {"signature": f"{SIGNATURE}, {SIGNATURE}"},  # the header twice, as the web room joins it
+        {"signature": f"v1,AAAA, {SIGNATURE}"},
         {"signature": "v1,AAAA " * 100 + SIGNATURE},
         {"id": ""},
         {"id": "msg_other"},
         {"id": "\udcff"},
         *({"timestamp": stamp} for stamp in ("", "nan", "inf", "-1", "1e9", "1614265330.0", " 1614265330", "9" * 400)),
+        {"timestamp": f"{STAMP}, {STAMP}"},
+        {"id": "msg_p5jXN8AQM9LWM0D4loKWxJek, msg_p5jXN8AQM9LWM0D4loKWxJek"},
         *({"timestamp": stamp} for stamp in ("01614265330", "١٦١٤٢٦٥٣٣٠", "1614265331")),
     ],
 )
