@@ -163,7 +163,8 @@ def tell(title: str, results: Sequence[Result], looks: Sequence[int], note: str 
         sizes.append([method, *("/".join(f"{100 * by[look]:.0f}" for look in looks) for by in got.sizes.values())])
     head = (*HEAD, *(f"by {look}" for look in looks), "delay", "found at 1 % false", "ms a watch")
     quiet = sum(each.change == 0 for each in results)
-    counts = f"{quiet} placebo watches, {len(results) - quiet} with harm, {len({e.group for e in results})} series."
+    groups = len({each.group for each in results})
+    counts = f"{quiet} placebo watches, {len(results) - quiet} with harm{f', {groups} series' if groups > 1 else ''}."
     show(title, head, out, f"{counts} {note}".strip())
     if len(sizes[0]) > 2:
         by_size = sorted({each.change for each in results if each.change and not math.isnan(each.change)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from watcher.model.rehearsal import Extrapolated, Rehearsal, Share, SignalRehearsal
+from watcher.model.rehearsal import Extrapolated, Rehearsal, ShapeRehearsal, Share, SignalRehearsal
 
 NONE_OF_20 = Share(0, 20, 20, 0.0, 0.1684)
 CONVERSION = SignalRehearsal(
@@ -17,6 +17,10 @@ CONVERSION = SignalRehearsal(
     seconds=540.0,
     vetoed=Share(1, 20, 20, 0.0013, 0.2487),
     advice=("Or a busier signal.",),
+    shapes=(
+        ShapeRehearsal("step", 0.12, 1.0, Share(20, 20, 20, 0.8316, 1.0)),
+        ShapeRehearsal("spike", None, 1.0, NONE_OF_20),
+    ),
 )
 P95 = SignalRehearsal("p95 latency", NONE_OF_20, {}, None, 10.0, None, None, NONE_OF_20)
 

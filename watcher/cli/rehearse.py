@@ -20,6 +20,7 @@ from watcher.kit.text import duration, percent
 from watcher.model.rehearsal import Rehearsal, Share, SignalRehearsal
 
 _HEADINGS = ("SIGNAL", "CALLED FALSELY", "SMALLEST HARM SEEN", "AFTER", "VETOED", "NOT JUDGED")
+_SHAPE_HEADINGS = ("SIGNAL", "SHAPE OF HARM", "SMALLEST HARM SEEN", "AS MUCH AS MUST BE SEEN")
 _LOW_PRIORITY = 19
 
 
@@ -81,7 +82,9 @@ def text(made: Rehearsal, width: int) -> str:
     title = (
         f"{made.service}: {made.placebos} placebo deploys over {duration(made.history)} of history, {made.cost:.1f} s"
     )
-    lines = [title, "", *_table(made), ""]
+    lines = [title, "", *_aligned(_signals(made)), ""]
+    if any(signal.shapes for signal in made.signals):
+        lines += [*_aligned(_shapes(made)), ""]
     lines += [textwrap.fill(sentence, width) for sentence in made.sentences]
     advice = [(signal.name, sentence) for signal in made.signals for sentence in signal.advice]
     if advice:
@@ -90,10 +93,26 @@ def text(made: Rehearsal, width: int) -> str:
     return "\n".join(lines)
 
 
-def _table(made: Rehearsal) -> Iterator[str]:
+def _signals(made: Rehearsal) -> list[tuple[str, ...]]:
     rows = [_HEADINGS, *(_row(signal) for signal in made.signals)]
-    rows.append(("together", _share(made.false_calls), "", "", "", ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    known = made.known_false
+    together = [("together", _share(made.false_calls), "", "", "", "")]
+    if made.pooled is not None:
+        together.append((f"in {made.pooled.rehearsals} rehearsals", _share(known), "", "", "", ""))
+    return [*rows, *together]
+
+
+def _shapes(made: Rehearsal) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [_SHAPE_HEADINGS]
+    for signal in made.signals:
+        for shape in signal.shapes:
+            seen = percent(shape.detectable) if shape.detectable is not None else f"none up to {percent(shape.tried)}"
+            rows.append((signal.name, shape.name, seen, _share(shape.seen)))
+    return rows
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
 

@@ -45,21 +45,29 @@ def _whole(made: Rehearsal) -> Iterator[str]:
     )
     if made.placebos < made.planned:
         yield f"The time limit cut it short: {made.planned} placebos were planned."
-    if made.false_calls.low > made.false_rollback_probability:
+    if made.pooled is not None:
+        known = made.pooled.false_calls
+        yield (
+            f"With {made.pooled.rehearsals - 1} earlier rehearsals, at other times of the past: {known.hits} of"
+            f" {known.trials} placebos, that is {interval(known)}."
+        )
+    if made.known_false.low > made.false_rollback_probability:
         yield f"That is more than the {chosen} that is set: do not let this service act by itself yet."
     yield from _resolution(made, chosen)
     yield f"They ended {', '.join(f'{outcome} in {count}' for outcome, count in sorted(made.outcomes.items()))}."
 
 
 def _resolution(made: Rehearsal, chosen: str) -> Iterator[str]:
-    if made.resolved is None or made.resolvable is None:
+    resolved = made.pooled.resolved if made.pooled is not None else made.resolved
+    if resolved is None or made.resolvable is None:
         return
-    whole = f"all {made.windows} that the history holds would resolve {percent(made.resolvable)}"
-    yield (
-        f"{made.false_calls.independent} independent placebos resolve no probability below {percent(made.resolved)};"
-        f" {whole if made.windows > made.false_calls.independent else 'the history holds no more of them'}."
-    )
-    if made.resolved <= made.false_rollback_probability:
+    count = made.known_false.independent
+    if made.windows > count:
+        more = f"all {made.windows} that the history holds would resolve {percent(made.resolvable)}"
+    else:
+        more = "every day's rehearsal adds to them"
+    yield f"{count} independent placebos resolve no probability below {percent(resolved)}; {more}."
+    if resolved <= made.false_rollback_probability:
         return
     if made.extrapolated is None:
         yield f"So {chosen} is not proved by this history, and the scores are too few to extrapolate."

@@ -59,8 +59,13 @@ def starts(service: Service, begin: float, end: float, incidents: Spans) -> tupl
     earliest = begin + (end - begin) * _USED
     count = max(math.floor((last - earliest) / service.window) + 1, 0) if end > begin else 0
     found = [last - place * service.window for place in range(count)]
-    clear = [at for at in found if not any(low < at + whole and at < high for low, high in incidents)]
+    clear = [at for at in found if is_clear(at, whole, incidents)]
     return tuple(clear[place] for place in _spread(len(clear)))
+
+
+def is_clear(start: float, whole: float, incidents: Spans) -> bool:
+    """Whether a placebo of that length touches none of the incidents."""
+    return not any(low < start + whole and start < high for low, high in incidents)
 
 
 def _spread(count: int) -> list[int]:

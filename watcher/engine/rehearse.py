@@ -4,46 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from statistics import median
-from zlib import crc32
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 
 from watcher.detect.calibration import ENGINE
-from watcher.engine import advice, injection, placebo
+from watcher.engine import advice, placebo
 from watcher.engine.placebo import Placebo, Seen, Spans
 from watcher.engine.proportions import beyond, resolvable, share
-from watcher.model.decision import Reason
-from watcher.model.finding import Cause, Finding, State
-from watcher.model.rehearsal import Rehearsal, SignalRehearsal
+from watcher.engine.tally import Tally, conclude, independent
+from watcher.model.finding import State
+from watcher.model.rehearsal import Judged, Pooled, Rehearsal
 from watcher.model.series import Series
-from watcher.model.service import Role, Service, Signal
+from watcher.model.service import Role, Service
 
 PLACEBOS = 20  # two weeks of one-minute history are to cost half a second a signal
 LIMIT = 120.0  # seconds after which no further placebo is begun
-POWER = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class _Harmed:
-    """One placebo with injected harm; `smallest` is the least that was called, infinite if none was."""
-
-    turn: int
-    placebo: Placebo
-    smallest: float
-
-
-@dataclass(slots=True)
-class _Tally:
-    """One signal's results over the placebos."""
-
-    signal: Signal
-    judged: int = 0
-    false_calls: int = 0
-    unmeasured: Counter[str] = field(default_factory=Counter)
-    harmed: list[_Harmed] = field(default_factory=list)
 
 
 def rehearse(
@@ -52,6 +30,7 @@ def rehearse(
     now: float,
     *,
     incidents: Spans = (),
+    earlier: Sequence[Rehearsal] = (),
     placebos: int = PLACEBOS,
     elapsed: Callable[[], float],
     limit: float = LIMIT,
@@ -63,14 +42,24 @@ def rehearse(
         history: incidents already blanked.
         now: when it is made, unix seconds; nothing is decided by it.
         incidents: (start, end) of times in which no placebo is placed.
+        earlier: rehearsals of the service; those of the same policy and engine are pooled with this one, and places
+            that they have judged come last.
         placebos: how many to judge at most.
         elapsed: seconds since the rehearsal began.
         limit: seconds after which no further placebo is begun.
     """
     begin, end = _extent(service, history)
-    clear = placebo.starts(service, begin, end, incidents)
+    policy = policy_of(service)
+    alike = [each for each in earlier if (each.policy, each.engine) == (policy, ENGINE) and each.judged]
+    known = {
+        each.start: each
+        for made in alike
+        for each in made.judged
+        if placebo.is_clear(each.start, placebo.length(service), incidents)
+    }
+    clear = sorted(placebo.starts(service, begin, end, incidents), key=known.__contains__)
     planned = min(len(clear), placebos)
-    tallies = [_Tally(signal) for signal in service.signals if signal.role is not Role.CONTROL]
+    tallies = [Tally(signal) for signal in service.signals if signal.role is not Role.CONTROL]
     finals: list[Seen] = []
     for turn, start in enumerate(clear[:planned]):
         if turn and elapsed() >= limit:
@@ -78,10 +67,15 @@ def rehearse(
         one = placebo.prepare(service, history, start)
         finals.append(_without_harm(one, tallies))
         for tally in tallies:
-            _with_harm(one, tally, turn, finals[-1].findings.of(tally.signal.name))
-    windows = _independent(len(clear), service.window, placebo.length(service))
-    independent = _independent(len(finals), service.window, placebo.length(service))
-    calls = share(sum(seen.called for seen in finals), len(finals), independent)
+            tally.with_harm(one, turn, finals[-1].findings.of(tally.signal.name))
+    judged = tuple(Judged(start, seen.findings.score, seen.called) for start, seen in zip(clear, finals, strict=False))
+    windows = independent(len(clear), service.window, placebo.length(service))
+    calls = share(
+        sum(each.called for each in judged),
+        len(judged),
+        independent(len(judged), service.window, placebo.length(service)),
+    )
+    every = known | {each.start: each for each in judged}
     made = Rehearsal(
         service=service.name,
         made_at=now,
@@ -96,10 +90,13 @@ def rehearse(
         false_calls=calls,
         resolved=resolvable(calls.independent),
         resolvable=resolvable(windows),
-        extrapolated=beyond([seen.findings.score for seen in finals], -math.log10(service.false_rollback_probability)),
+        extrapolated=beyond([each.score for each in every.values()], -math.log10(service.false_rollback_probability)),
         outcomes=dict(Counter(_outcome(seen) for seen in finals)),
-        signals=tuple(_signal(service, tally) for tally in tallies),
+        signals=tuple(conclude(service, tally) for tally in tallies),
         cost=elapsed(),
+        policy=policy,
+        judged=judged,
+        pooled=_pooled(service, every.values(), len(alike) + 1) if alike else None,
     )
     return replace(made, sentences=advice.sentences(made))
 
@@ -118,16 +115,11 @@ def _extent(service: Service, history: Mapping[str, Series]) -> tuple[float, flo
     )
 
 
-def _independent(count: int, spacing: float, whole: float) -> int:
-    """Of `count` placebos `spacing` apart, how many share no point with another: those of a long window overlap."""
-    return count if whole <= spacing else math.ceil(count * spacing / whole)
-
-
 def _outcome(seen: Seen) -> str:
     return seen.decision.outcome.value if seen.decision.outcome else "undecided"
 
 
-def _without_harm(one: Placebo, tallies: list[_Tally]) -> Seen:
+def _without_harm(one: Placebo, tallies: list[Tally]) -> Seen:
     """The placebo as it was; its last look."""
     looks = placebo.run(one)
     called = {
@@ -137,65 +129,18 @@ def _without_harm(one: Placebo, tallies: list[_Tally]) -> Seen:
         if each.harmed and not each.vetoed and each.finding.state is State.ALARM
     }
     for tally in tallies:
-        finding = looks[-1].findings.of(tally.signal.name)
-        if finding.state is State.UNMEASURABLE:
-            tally.unmeasured[finding.cause.value] += 1
-            continue
-        tally.judged += 1
-        tally.false_calls += tally.signal.name in called
+        tally.without_harm(looks[-1], called=tally.signal.name in called)
     return looks[-1]
 
 
-def _with_harm(one: Placebo, tally: _Tally, turn: int, finding: Finding) -> None:
-    """Finds, by halving, the smallest harm that the placebo's window shows."""
-    if finding.state is State.UNMEASURABLE and finding.cause is not Cause.TOO_LITTLE_TRAFFIC:
-        return
-    sizes = injection.sizes(injection.direction(tally.signal, turn))
-    low, high = 0, len(sizes)
-    while low < high:
-        middle = (low + high) // 2
-        series = _harmed(one, tally.signal, turn, sizes[middle])
-        if placebo.look(one, series, one.looks[-1], None).called:
-            high = middle
-        else:
-            low = middle + 1
-    tally.harmed.append(_Harmed(turn, one, sizes[low] if low < len(sizes) else math.inf))
+def policy_of(service: Service) -> str:
+    """A digest of all that a placebo's verdict depends on beside its points."""
+    parts = (service.signals, service.window, service.ticket_window, service.step, service.history)
+    return sha256(repr((parts, service.false_rollback_probability)).encode()).hexdigest()[:16]
 
 
-def _harmed(one: Placebo, signal: Signal, turn: int, size: float) -> dict[str, Series]:
-    change = injection.direction(signal, turn) * size
-    seed = crc32(f"{signal.name} {one.context.started_at}".encode())
-    series = injection.inject(one.known[signal.name], signal.kind, one.context.started_at, change, seed)
-    return placebo.watched_with(one, signal.name, series)
-
-
-def _signal(service: Service, tally: _Tally) -> SignalRehearsal:
-    """What the placebos say of one signal, and at the smallest harm that is found: how soon, and how often vetoed."""
-    signal = tally.signal
-    spacing, whole = service.window, max(service.window, service.ticket_window) if signal.is_tickets else service.window
-    found = sorted(each.smallest for each in tally.harmed)
-    size = found[math.ceil(POWER * len(found)) - 1] if found else None
-    detectable = size if size is not None and math.isfinite(size) else None
-    looks, seconds, vetoes, tried = [], [], 0, 0.0
-    for each in tally.harmed:
-        tried = detectable or injection.sizes(injection.direction(signal, each.turn))[-1]
-        series = _harmed(each.placebo, signal, each.turn, tried)
-        first = placebo.first_call(each.placebo, series)
-        if first is not None:
-            looks.append(first)
-            seconds.append(each.placebo.looks[first - 1] - each.placebo.context.started_at)
-        else:
-            last = placebo.look(each.placebo, series, each.placebo.looks[-1], None)
-            vetoes += any(one.reason is Reason.PRE_EXISTING for one in last.assessments)
-    count = len(tally.harmed)
-    made = SignalRehearsal(
-        name=signal.name,
-        false_calls=share(tally.false_calls, tally.judged, _independent(tally.judged, spacing, whole)),
-        unmeasured=dict(tally.unmeasured),
-        detectable=detectable,
-        tried=tried if count else None,
-        looks=median(looks) if looks else None,
-        seconds=median(seconds) if seconds else None,
-        vetoed=share(vetoes, count, _independent(count, spacing, whole)),
-    )
-    return replace(made, advice=advice.for_signal(service, signal, made))
+def _pooled(service: Service, every: Collection[Judged], rehearsals: int) -> Pooled:
+    """What the placebos of this rehearsal and of earlier ones, each elsewhere in the past, say together."""
+    whole = independent(len(every), service.window, placebo.length(service))
+    calls = share(sum(each.called for each in every), len(every), whole)
+    return Pooled(rehearsals, calls, resolvable(calls.independent))

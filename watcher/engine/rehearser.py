@@ -138,7 +138,9 @@ def exposed(tx: Tx) -> Mapping[str, Rehearsed]:
     return {
         service: Rehearsed(
             made.made_at,
-            made.false_calls.value,
+            made.known_false.value,
+            made.known_false.low,
+            made.false_rollback_probability,
             {one.name: one.detectable or math.inf for one in made.signals if one.tried is not None},
         )
         for service, made in rehearsals.latest_of_all(tx).items()

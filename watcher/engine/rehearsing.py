@@ -36,12 +36,14 @@ def rehearse_service(
     began = clock.monotonic()
     with database.read() as tx:
         spans = incidents(watches.listing(tx, limit=_PAST, service=service.name))
+        earlier = rehearsals.recent(tx, service.name)
     history = {name: blanked(series, spans) for name, series in _histories(sources, service, now).items()}
     made = rehearse(
         service,
         history,
         now,
         incidents=spans,
+        earlier=earlier,
         placebos=placebos,
         elapsed=lambda: clock.monotonic() - began,
         limit=limit,

@@ -38,6 +38,47 @@ class Extrapolated:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """One placebo without harm: where it was, the score that it came to, and whether it was called."""
+
+    start: float
+    score: float
+    called: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """The placebos of this rehearsal and of earlier ones of the same policy and engine, each place counted once.
+
+    Attributes:
+        rehearsals: how many there were.
+        false_calls: over all of them.
+        resolved: as in `Rehearsal`.
+    """
+
+    rehearsals: int
+    false_calls: Share
+    resolved: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeRehearsal:
+    """What one shape of harm must come to, to be called within the window.
+
+    Attributes:
+        name: `step` (all of it from the deploy on), `ramp` (growing over half the window), `late` (a step after a third
+            of it) or `spike` (a twentieth of it, after a quarter).
+        detectable: the smallest relative harm found in 80 % of the placebos; None: not even the largest, `tried`.
+        seen: how often a harm as large as policy says must be seen (`must_see`) is called.
+    """
+
+    name: str
+    detectable: float | None
+    tried: float
+    seen: Share
+
+
+@dataclass(frozen=True, slots=True)
 class SignalRehearsal:
     """One signal over all placebos.
 
@@ -50,6 +91,7 @@ class SignalRehearsal:
         looks, seconds: median until that harm was called, among those in which it was; None if in none.
         vetoed: how often the claim "it was there before the deploy" was made of the harm `tried`.
         advice: what would help, in plain words.
+        shapes: each shape of harm; empty if the signal could not be judged.
     """
 
     name: str
@@ -61,6 +103,7 @@ class SignalRehearsal:
     seconds: float | None
     vetoed: Share
     advice: tuple[str, ...] = ()
+    shapes: tuple[ShapeRehearsal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +120,10 @@ class Rehearsal:
             same of all `windows`. None without any.
         extrapolated: the probability at the threshold that is set, if the scores allow to read it off their tail.
         outcomes: outcome -> placebos without harm that ended so.
-        cost: processor time that it took.
+        cost: seconds that it took.
+        policy: a digest of what was rehearsed; only rehearsals that share it are pooled.
+        judged: each placebo without harm.
+        pooled: with earlier rehearsals; None if there are none of the same policy and engine.
     """
 
     service: str
@@ -98,3 +144,11 @@ class Rehearsal:
     signals: tuple[SignalRehearsal, ...]
     cost: float
     sentences: tuple[str, ...] = field(default=())
+    policy: str = ""
+    judged: tuple[Judged, ...] = ()
+    pooled: Pooled | None = None
+
+    @property
+    def known_false(self) -> Share:
+        """All that is known of false calls: pooled, where there is something to pool."""
+        return self.pooled.false_calls if self.pooled is not None else self.false_calls

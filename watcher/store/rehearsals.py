@@ -35,6 +35,13 @@ def latest(tx: Tx, service: str) -> Rehearsal | None:
     return None if data is None else codec.load(Rehearsal, data)
 
 
+def recent(tx: Tx, service: str) -> list[Rehearsal]:
+    """All rehearsals of a service that are kept, newest first."""
+    table = rehearsals.c
+    query = select(table.data).where(table.service == service).order_by(table.made_at.desc())
+    return [codec.load(Rehearsal, data) for data in tx.execute(query).scalars()]
+
+
 def latest_of_all(tx: Tx) -> Mapping[str, Rehearsal]:
     """Service -> its newest rehearsal."""
     table = rehearsals.c

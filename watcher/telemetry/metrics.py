@@ -19,10 +19,18 @@ _COST = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """A service's newest rehearsal, as it is exposed; `detectable`: infinite where no harm that was tried shows."""
+    """A service's newest rehearsal, as it is exposed.
+
+    Attributes:
+        false_rollback_probability: measured, with that of earlier ones; `at_least` is its interval's lower end.
+        promised: what policy says that it is.
+        detectable: signal -> smallest harm that shows; infinite where none that was tried does.
+    """
 
     made_at: float
     false_rollback_probability: float | None
+    at_least: float
+    promised: float
     detectable: Mapping[str, float]
 
 
@@ -130,6 +138,16 @@ class _StoreCollector:
             "Share of placebo deploys that were called harmful.",
             labels=["service"],
         )
+        at_least = GaugeMetricFamily(
+            "watcher_rehearsal_false_rollback_probability_low",
+            "Lower end of the 95 % interval of the share of placebo deploys that were called harmful.",
+            labels=["service"],
+        )
+        promised = GaugeMetricFamily(
+            "watcher_rehearsal_false_rollback_probability_promised",
+            "The false-rollback probability that is set.",
+            labels=["service"],
+        )
         seen = GaugeMetricFamily(
             "watcher_rehearsal_detectable_harm",
             "Smallest relative harm that is seen in 80 % of placebo deploys.",
@@ -137,11 +155,13 @@ class _StoreCollector:
         )
         for service, rehearsed in self._rehearsals().items():
             made_at.add_metric([service], rehearsed.made_at)
+            promised.add_metric([service], rehearsed.promised)
             if rehearsed.false_rollback_probability is not None:
                 falsely.add_metric([service], rehearsed.false_rollback_probability)
+                at_least.add_metric([service], rehearsed.at_least)
             for signal, harm in rehearsed.detectable.items():
                 seen.add_metric([service, signal], harm)
-        return [made_at, falsely, seen]
+        return [made_at, falsely, at_least, promised, seen]
 
     def describe(self) -> Iterable[Any]:
         return []

@@ -21,13 +21,13 @@ from watcher.web.context import Context, Web
 from watcher.web.hooks import lower_headers, store
 from watcher.web.live import Live
 from watcher.web.paging import page_of
+from watcher.web.rehearsal_schemas import RehearsalView
 from watcher.web.schemas import (
     ChartsView,
     DecisionRequest,
     DeployAccepted,
     DeployList,
     DeployRequest,
-    RehearsalView,
     WatchDetail,
     WatchList,
     WatchView,

@@ -55,7 +55,23 @@ def test_it_reads_judges_prints_and_stores(tmp_path: Path, shop: FaultServer) ->
     lines = text(made, 80).splitlines()
     assert lines[0].startswith("checkout: 2 placebo deploys over 2 d of history")
     assert lines[3].split()[:4] == ["orders", "0", "of", "2"]
-    assert all(len(line) <= 80 for line in lines[6:])
+    assert lines[6].split() == [
+        "SIGNAL",
+        "SHAPE",
+        "OF",
+        "HARM",
+        "SMALLEST",
+        "HARM",
+        "SEEN",
+        "AS",
+        "MUCH",
+        "AS",
+        "MUST",
+        "BE",
+        "SEEN",
+    ]
+    assert [line.split()[1] for line in lines[7:11]] == ["step", "ramp", "late", "spike"]
+    assert all(len(line) <= 80 for line in lines[11:])
 
 
 def invoked(folder: Path, url: str, service: str) -> Result:

@@ -26,7 +26,7 @@ CONVERSION = signal("conversion")
 
 def rehearsed(history: dict[str, Series], elapsed: Callable[[], float] = lambda: 0.0, **changes: Any) -> Rehearsal:
     settings: dict[str, Any] = {"incidents": (), "placebos": 4} | {
-        name: changes.pop(name) for name in ("incidents", "placebos", "limit") if name in changes
+        name: changes.pop(name) for name in ("incidents", "earlier", "placebos", "limit") if name in changes
     }
     fields: dict[str, Any] = {"signals": (ORDERS,), "window": WINDOW, "step": STEP}
     policy = service(**(fields | changes))
@@ -67,6 +67,37 @@ def test_it_claims_no_more_than_its_windows_resolve(busy: Rehearsal) -> None:
     text = " ".join(busy.sentences)
     assert "resolve no probability below 53 %" in text
     assert "1 % is not proved by this history" in text
+
+
+def test_no_shape_of_harm_shows_better_than_a_step(busy: Rehearsal) -> None:
+    for one in busy.signals:
+        assert [shape.name for shape in one.shapes] == list(injection.SHAPES)
+        step, *others = one.shapes
+        assert step.detectable == one.detectable
+        assert (step.seen.hits, step.seen.trials) == (4, 4)  # 30 % must be seen
+        assert {shape.seen.trials for shape in others} == {2}
+        assert all(shape.detectable is None or shape.detectable > 0.8 * (step.detectable or 0) for shape in others)
+    spike = busy.signals[0].shapes[-1]
+    assert spike.detectable is None or spike.detectable > 1.2 * (busy.signals[0].detectable or 1)
+
+
+def test_rehearsals_of_several_days_are_pooled_and_go_on_elsewhere(busy: Rehearsal) -> None:
+    history = {"orders": counts(DAYS, 200.0)}
+    first = rehearsed(history, placebos=3)
+    second = rehearsed(history, placebos=3, earlier=[first])
+    assert first.pooled is None
+    assert second.pooled is not None
+    assert second.pooled.rehearsals == 2
+    assert not {each.start for each in first.judged} & {each.start for each in second.judged}
+    assert second.pooled.false_calls.trials == 6
+    assert second.pooled.resolved == pytest.approx(1 - 0.05 ** (1 / 6))
+    assert second.known_false == second.pooled.false_calls
+    assert "With 1 earlier rehearsals" in " ".join(second.sentences)
+    assert rehearsed(history, placebos=3, earlier=[busy]).pooled is None  # other signals, another policy
+    incident = (first.judged[0].start, first.judged[0].start + 60)
+    third = rehearsed(history, placebos=1, earlier=[first], incidents=[incident])
+    assert third.pooled is not None
+    assert third.pooled.false_calls.trials == 3  # what turned out to be an incident says nothing of quiet times
 
 
 def test_too_little_traffic_says_what_would_help() -> None:
@@ -136,7 +167,8 @@ def test_short_cuts_find_what_all_looks_find() -> None:
         called.append(full.called)
         change = 0.15 + 0.1 * number
         harmed = dict(one.known)
-        harmed["orders"] = injection.inject(harmed["orders"], Kind.COUNT, one.context.started_at, -change, 5)
+        part = injection.course("step", harmed["orders"].times, one.context.started_at, WINDOW)
+        harmed["orders"] = injection.inject(harmed["orders"], Kind.COUNT, -change, part, 5)
         looks = placebo.walk(one, harmed)
         assert placebo.first_call(one, harmed) == (len(looks) if looks[-1].called else None)
     assert not all(called)

@@ -10,13 +10,17 @@ from support.made import service, signal, tickets
 from support.made_history import END, STEP, counts, ratio
 from support.made_rehearsal import rehearsal
 
-from watcher.engine import advice, injection, placebo
+from watcher.engine import advice, injection, placebo, tally
 from watcher.engine.proportions import beyond, resolvable, share
 from watcher.model.rehearsal import Extrapolated
-from watcher.model.series import Series
+from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Kind
 
 HOUR = 3600.0
+
+
+def step(series: Series, start: float) -> Floats:
+    return injection.course("step", series.times, start, HOUR)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def test_a_tail_too_thin_to_name_is_called_less_than_it() -> None:
 def test_struck_out_events_leave_the_noise_of_fewer_events() -> None:
     series = counts(3, 200.0)
     start = END - 2 * 86400
-    harmed = injection.inject(series, Kind.COUNT, start, -0.4, 7)
+    harmed = injection.inject(series, Kind.COUNT, -0.4, step(series, start), 7)
     before, after = series.times <= start, series.times > start
     assert np.array_equal(harmed.values[before], series.values[before])
     assert np.mean(harmed.values[after]) == pytest.approx(120, rel=0.02)
@@ -72,21 +76,76 @@ def test_struck_out_events_leave_the_noise_of_fewer_events() -> None:
 
 def test_added_events_leave_the_noise_of_more_events_even_where_few_are() -> None:
     series = counts(7, 0.4)
-    harmed = injection.inject(series, Kind.COUNT, END - 7 * 86400, 1.5, 7)
+    harmed = injection.inject(series, Kind.COUNT, 1.5, step(series, END - 7 * 86400), 7)
     assert np.mean(harmed.values) == pytest.approx(1.0, rel=0.03)
     assert np.var(harmed.values) == pytest.approx(1.0, rel=0.25)
 
 
 def test_a_numerator_never_passes_its_total() -> None:
-    harmed = injection.inject(ratio(1, 50.0, 0.6), Kind.RATIO, END - 86400, 3.0, 7)
+    series = ratio(1, 50.0, 0.6)
+    harmed = injection.inject(series, Kind.RATIO, 3.0, step(series, END - 86400), 7)
     assert harmed.totals is not None
     assert np.all(harmed.values <= harmed.totals)
 
 
 def test_anything_else_is_scaled_and_gaps_stay_gaps() -> None:
     series = Series(END + STEP * np.arange(4, dtype=np.float64), np.array([1.5, np.nan, -2.0, 4.0]), STEP, END)
-    harmed = injection.inject(series, Kind.GAUGE, END, 0.5, 7)
+    harmed = injection.inject(series, Kind.GAUGE, 0.5, step(series, END), 7)
     assert np.array_equal(harmed.values, [1.5, np.nan, -3.0, 6.0], equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", injection.SHAPES)
+def test_no_shape_of_harm_begins_before_its_time_or_passes_its_size(shape: str) -> None:
+    times: Floats = END + STEP * np.arange(-30, 61, dtype=np.float64)
+    part = injection.course(shape, times, END, HOUR)
+    assert not part[times <= END].any()
+    assert part.max() == 1.0
+    assert part.min() == 0.0
+    assert np.all(part <= injection.course("step", times, END, HOUR))
+
+
+def test_shapes_of_harm_are_what_they_are_called() -> None:
+    minutes = np.arange(1, 61)
+    times: Floats = END + STEP * minutes.astype(np.float64)
+    ramp, late, spike = (injection.course(shape, times, END, HOUR) for shape in ("ramp", "late", "spike"))
+    assert ramp[[0, 14, 29, 59]] == pytest.approx([1 / 30, 0.5, 1.0, 1.0])
+    assert list(minutes[late > 0]) == list(range(21, 61))
+    assert list(minutes[spike > 0]) == [16, 17, 18]
+
+
+def test_a_ramp_strikes_out_the_more_the_later() -> None:
+    series = counts(1, 500.0)
+    start = END - HOUR
+    harmed = injection.inject(series, Kind.COUNT, -0.6, injection.course("ramp", series.times, start, HOUR), 7)
+    left = harmed.values[series.times > start] / series.values[series.times > start]
+    assert left[:5].mean() > 0.9
+    assert left[30:].mean() == pytest.approx(0.4, abs=0.02)
+
+
+@pytest.mark.parametrize("least", [0, 3])
+@pytest.mark.parametrize("near", [0, 5, 26, 40])
+def test_the_smallest_harm_is_found_wherever_the_search_begins(least: int, near: int) -> None:
+    for answer in range(least, 28):
+        asked: list[int] = []
+
+        def called(place: int, answer: int = answer, asked: list[int] = asked) -> bool:
+            asked.append(place)
+            return place >= answer
+
+        assert tally.first(called, 27, least, near) == answer
+        assert len(asked) == len(set(asked)) <= 12
+    assert tally.first(lambda place: place >= 9, 27, 0, 9) == 9
+
+
+def test_a_search_that_begins_where_it_ends_asks_little() -> None:
+    asked: list[int] = []
+
+    def called(place: int) -> bool:
+        asked.append(place)
+        return place >= 9
+
+    assert tally.first(called, 27, 0, 9) == 9
+    assert asked == [9, 7, 8]
 
 
 def test_sizes_of_harm_end_at_the_loss_of_everything() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,22 @@ def test_the_newest_of_each_service_comes_back_whole(tmp_path: Path) -> None:
         assert rehearsals.latest(tx, "checkout") == new
         assert rehearsals.latest(tx, "basket") is None
         assert rehearsals.latest_of_all(tx) == {"checkout": new, "search": other}
+    database.close()
+
+
+def test_one_of_an_older_version_is_read_and_pooled_with_none(tmp_path: Path) -> None:
+    database = sqlite_store(tmp_path)
+    new = ("policy", "judged", "pooled")
+    old = {key: value for key, value in asdict(rehearsal()).items() if key not in new}
+    for signal in old["signals"]:
+        del signal["shapes"]
+    with database.write() as tx:
+        rehearsals.add(tx, rehearsal())
+        tx.exec_driver_sql("update rehearsals set data = ?", (json.dumps(old),))
+    with database.read() as tx:
+        (found,) = rehearsals.recent(tx, "checkout")
+    assert found == replace(rehearsal(), signals=tuple(replace(each, shapes=()) for each in rehearsal().signals))
+    assert (found.judged, found.known_false) == ((), found.false_calls)
     database.close()
 
 

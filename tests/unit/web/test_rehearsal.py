@@ -44,4 +44,7 @@ def test_the_page_shows_what_was_found_and_what_would_help(daemon: Running, seed
     assert "<td>12 %</td>" in text
     assert "none up to 1,000 %" in text
     assert "What would help conversion" in text
+    assert "<td>a short spike</td>" in text
+    assert "none up to 100 %" in text
+    assert "<td>20 of 20 (83 % to 100 %)</td>" in text
     assert 'href="/services/checkout"' in daemon.get("/").text
