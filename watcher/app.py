@@ -41,7 +41,8 @@ from watcher.telemetry.metrics import Metrics
 from watcher.web.context import Token, Web
 from watcher.web.server import Server, create_app
 
-_LOOKERS = 4  # looks at once: they mostly wait for sources
+_LOOKERS = 3  # batches of looks at once: they mostly wait for sources
+_BEGINNERS = 2  # of first looks, which read and learn a whole history
 _STOP_SECONDS = 5.0  # for what is in flight; with the server's three the process is gone within ten
 _RELOAD_SECONDS = 3.0  # for what is in flight; what takes longer ends beside the new loops
 
@@ -214,7 +215,9 @@ class App:
             logs.logger("rehearse"),
         )
         self._running.callback(rehearser.stop)
-        loops = [Loop(f"look-{number}", lambda now: watcher.step(now, stopping), 0.25) for number in range(_LOOKERS)]
+        looking, beginning = partial(watcher.step, first=False), partial(watcher.step, first=True)
+        loops = [Loop(f"look-{number}", lambda now: looking(now, stopping), 0.25) for number in range(_LOOKERS)]
+        loops += [Loop(f"begin-{number}", lambda now: beginning(now, stopping), 0.25) for number in range(_BEGINNERS)]
         loops += [Loop(f"act-{number}", actor.step, 0.25) for number in range(2)]
         loops += [
             self._collecting(policies, keeper, name, source, guards[name])

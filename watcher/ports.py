@@ -7,10 +7,11 @@ where signals ask it something, a pydantic model `Query` (the signal's own keys)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from watcher.errors import ExternalError
 from watcher.model.deploy import Parsed
 from watcher.model.memory import Point as Point  # noqa: PLC0414  # part of the port `Memory`
 from watcher.model.order import Note, Receipt, RollbackOrder, Severity
@@ -106,6 +107,23 @@ class MetricSource(Protocol):
         """Points of `signal` in `window`, `window.step` seconds apart on whole multiples of the step.
 
         Missing buckets are left out or NaN, never zero; `complete_until` never exceeds what is known to be final.
+
+        Raises:
+            ExternalError: the source could not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class FetchesMany(Protocol):
+    """A metric source that can measure several signals with one question."""
+
+    def kin(self, signal: Signal) -> Hashable | None:
+        """The same for signals of one step that may be asked for together; None: only by itself."""
+        ...
+
+    def fetch_all(self, signals: Sequence[Signal], window: Window) -> Sequence[Series | ExternalError]:
+        """`fetch` for each of `signals`, which are of one kin, in their order; what fails a single one is returned.
 
         Raises:
             ExternalError: the source could not answer.

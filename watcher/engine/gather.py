@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 
 import numpy as np
 
 from watcher import detect
-from watcher.engine.guard import DOWN
+from watcher.engine.asking import Answers, Ask, Observer, answers
 from watcher.errors import ExternalError
 from watcher.model.decision import Outcome
 from watcher.model.series import Series, Window
@@ -22,10 +23,7 @@ from watcher.store import looks, watches
 from watcher.store.database import Database
 
 _SHOWN_WINDOWS = 1.5
-_CACHED = 512  # watches whose points are kept in memory; the others are read from the store again
-
-# Told of every question: source, signal, service, the series or the error.
-Observer = Callable[[str, Signal, str, Series | ExternalError], None]
+_CACHED = 10_000  # watches whose points are kept in memory; the others are read from the store again
 
 
 @dataclass(slots=True)
@@ -39,7 +37,6 @@ class Gathered:
         recent: signal -> final points from a while before the deploy on.
         fresh: signal -> the part of `recent` that the store does not have yet.
         failures: signal -> why its source failed just now.
-        down: source -> why it does not answer at all just now; it is not asked again at this look.
         histories: signal -> all its points, kept only until settled.
     """
 
@@ -50,7 +47,6 @@ class Gathered:
     recent: dict[str, Series] = field(default_factory=dict)
     fresh: dict[str, Series] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    down: dict[str, str] = field(default_factory=dict)
     histories: dict[str, Series] = field(default_factory=dict)
 
     def written(self) -> None:
@@ -70,14 +66,25 @@ class Gather:
         self._cache: OrderedDict[str, Gathered] = OrderedDict()
         self._lock = Lock()
 
-    def gather(self, watch: Watch, now: float) -> Gathered:
-        """Everything known of the watch's signals at `now`."""
+    def ask(self, asked: Sequence[Watch], now: float) -> Answers:
+        """What `asked` need at `now`, asked for together."""
+        asks: list[Ask] = []
+        for watch in asked:
+            with suppress(ValueError):  # a calibration that cannot be read is told of at its own look
+                asks += self._asks(watch, self._cached(watch), now)
+        return answers([ask for ask in asks if ask.signal.source in self._sources], self._sources, self._observer)
+
+    def gather(self, watch: Watch, now: float, told: Answers | None = None) -> Gathered:
+        """Everything known of the watch's signals at `now`; `told`: what `ask` brought for them."""
         gathered = self._cached(watch)
-        gathered.failures, gathered.down = {}, {}
+        told = self.ask([watch], now) if told is None else told
+        gathered.failures = {}
+        found = {ask.signal.name: self._taken(ask, told, gathered) for ask in self._asks(watch, gathered, now)}
+        newer = {name: series for name, series in found.items() if series is not None}
         if gathered.settled:
-            self._continue(watch, gathered, now)
+            _continue(gathered, newer)
         else:
-            self._calibrate(watch, gathered, now)
+            self._calibrate(watch, gathered, newer, now)
         return gathered
 
     def forget(self, watch_id: str) -> None:
@@ -117,14 +124,36 @@ class Gather:
             )
         return Gathered(calibration, data, settled=True, stored=True, recent=recent)
 
-    def _calibrate(self, watch: Watch, gathered: Gathered, now: float) -> None:
-        """Reads the histories; calibrates for good only once all could be read or the window is over."""
-        for signal in watch.policy.signals:
-            known = gathered.histories.get(signal.name)
-            start = known.complete_until if known is not None else watch.started_at - watch.policy.history
-            newer = self._fetch(watch, signal, start, now, gathered)
-            if newer is not None:
-                gathered.histories[signal.name] = newer if known is None else known.joined(newer)
+    def _asks(self, watch: Watch, gathered: Gathered, now: float) -> list[Ask]:
+        """What is to be known since what is known."""
+        before = watch.started_at if gathered.settled else watch.started_at - watch.policy.history
+        known = gathered.recent if gathered.settled else gathered.histories
+        asks = []
+        for signal in self._wanted(watch, now) if gathered.settled else watch.policy.signals:
+            start = known[signal.name].complete_until if signal.name in known else before
+            begin, end = math.floor(start / signal.step) * signal.step, now - signal.settle
+            if end > begin:
+                asks.append(Ask(watch.id, watch.service, signal, Window(begin, end, signal.step)))
+        return asks
+
+    def _taken(self, ask: Ask, told: Answers, gathered: Gathered) -> Series | None:
+        name = ask.signal.name
+        if ask.signal.source not in self._sources:  # the watch's own policy names it; the configuration has changed
+            gathered.failures[name] = f"no source named {ask.signal.source} is configured any more"
+            return None
+        answer = told.get((ask.watch_id, name))  # None: it fell out of memory since, and more is asked for than was
+        if isinstance(answer, ExternalError):
+            gathered.failures[name] = str(answer)
+            return None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _calibrate(self, watch: Watch, gathered: Gathered, newer: Mapping[str, Series], now: float) -> None:
+        """Joins the histories; calibrates for good only once all could be read or the window is over."""
+        for name, series in newer.items():
+            known = gathered.histories.get(name)
+            gathered.histories[name] = series if known is None else known.joined(series)
         histories = self._without_incidents(watch, gathered.histories)
         gathered.calibration = detect.calibrate(
             watch.plan, {name: series.between(-math.inf, watch.started_at) for name, series in histories.items()}
@@ -138,46 +167,11 @@ class Gather:
         if gathered.settled:
             gathered.histories = {}
 
-    def _continue(self, watch: Watch, gathered: Gathered, now: float) -> None:
-        for signal in self._wanted(watch, now):
-            known = gathered.recent.get(signal.name)
-            start = known.complete_until if known is not None else watch.started_at
-            newer = self._fetch(watch, signal, start, now, gathered)
-            if newer is None:
-                continue
-            newer = _final(newer)
-            gathered.recent[signal.name] = newer if known is None else known.joined(newer)
-            waiting = gathered.fresh.get(signal.name)
-            gathered.fresh[signal.name] = newer if waiting is None else waiting.joined(newer)
-
     def _wanted(self, watch: Watch, now: float) -> Sequence[Signal]:
         """After the metric window only tickets matter, unless a rollback must be seen to help."""
         if watch.decided_at is None or watch.state is WatchState.RECOVERING or now <= watch.until:
             return watch.policy.signals
         return [signal for signal in watch.policy.signals if signal.is_tickets]
-
-    def _fetch(self, watch: Watch, signal: Signal, start: float, end: float, gathered: Gathered) -> Series | None:
-        begin = math.floor(start / signal.step) * signal.step
-        finish = end - signal.settle
-        if finish <= begin:
-            return None
-        source = self._sources.get(signal.source)
-        if source is None:  # the watch's own policy names it; the configuration has changed since
-            gathered.failures[signal.name] = f"no source named {signal.source} is configured any more"
-            return None
-        if signal.source in gathered.down:
-            gathered.failures[signal.name] = gathered.down[signal.source]
-            return None
-        try:
-            series = source.fetch(signal, Window(begin, finish, signal.step))
-        except ExternalError as error:
-            gathered.failures[signal.name] = str(error)
-            if error.fault in DOWN:
-                gathered.down[signal.source] = str(error)
-            self._observer(signal.source, signal, watch.service, error)
-            return None
-        self._observer(signal.source, signal, watch.service, series)
-        return series
 
     def _without_incidents(self, watch: Watch, histories: Mapping[str, Series]) -> Mapping[str, Series]:
         """The histories with the times of earlier regressed deploys blanked: what was wrong then is not normal."""
@@ -185,6 +179,14 @@ class Gather:
             past = watches.history(tx, watch.service, watch.environment)
         spans = incidents([bad for bad in past if bad.id != watch.id])
         return {name: blanked(series, spans) for name, series in histories.items()} if spans else histories
+
+
+def _continue(gathered: Gathered, newer: Mapping[str, Series]) -> None:
+    """Joins what is new."""
+    for name, series in newer.items():
+        final, known, waiting = _final(series), gathered.recent.get(name), gathered.fresh.get(name)
+        gathered.recent[name] = final if known is None else known.joined(final)
+        gathered.fresh[name] = final if waiting is None else waiting.joined(final)
 
 
 def incidents(past: Iterable[Watch]) -> list[tuple[float, float]]:

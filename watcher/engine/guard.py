@@ -7,7 +7,7 @@ for a deploy that does.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from watcher.errors import ExternalError, Fault, WatcherError
@@ -15,7 +15,7 @@ from watcher.kit import clock
 from watcher.kit.breaker import Breaker, State
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
-from watcher.ports import Collects, Http, HttpResponse, MetricSource
+from watcher.ports import Collects, FetchesMany, Http, HttpResponse, MetricSource
 from watcher.store import budgets
 from watcher.store.database import Database
 from watcher.telemetry.metrics import Metrics
@@ -136,7 +136,7 @@ class Door:
         self._most = most
 
     def request(self, method: str, url: str, **more: Any) -> HttpResponse:
-        with self._database.write() as tx:
+        with self._database.write(alone=False) as tx:
             wait = budgets.take(tx, self._name, self._most)
         if wait > 0:
             raise ExternalError(
@@ -175,9 +175,30 @@ class Guarded:
         return self._guard.ask(lambda: self._source.fetch(signal, window))
 
 
+class GuardedMany(Guarded):
+    """A source behind its guard that can measure several signals with one question."""
+
+    def __init__(self, source: FetchesMany, guard: Guard) -> None:
+        super().__init__(source, guard)  # type: ignore[arg-type]  # every source fetches
+        self._many = source
+
+    def kin(self, signal: Signal) -> Hashable | None:
+        return self._many.kin(signal)
+
+    def fetch_all(self, signals: Sequence[Signal], window: Window) -> Sequence[Series | ExternalError]:
+        found = self._guard.ask(lambda: self._many.fetch_all(signals, window))
+        for one in found:
+            if isinstance(one, ExternalError):
+                self._guard.count(one)
+        return found
+
+
 def guarded(sources: Mapping[str, MetricSource], guards: Mapping[str, Guard]) -> Mapping[str, MetricSource]:
     """Every source behind the guard of its name."""
-    return {
-        name: (Remembering if isinstance(source, Collects) else Guarded)(source, guards[name])
-        for name, source in sources.items()
-    }
+    return {name: _guarded(source, guards[name]) for name, source in sources.items()}
+
+
+def _guarded(source: MetricSource, guard: Guard) -> MetricSource:
+    if isinstance(source, Collects):
+        return Remembering(source, guard)
+    return GuardedMany(source, guard) if isinstance(source, FetchesMany) else Guarded(source, guard)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from watcher import detect, verdict
-from watcher.engine import respond, schedule
+from watcher.engine import blindness, respond, schedule
+from watcher.engine.asking import Answers
 from watcher.engine.facts import NEARBY, context_of, nearby, record_of
 from watcher.engine.gather import Gather, Gathered
 from watcher.engine.lease import Keeper
 from watcher.engine.notes import deliver, note
 from watcher.errors import LeaseLostError, StoreUnavailableError
-from watcher.kit import clock, text
-from watcher.model.decision import Decision, Outcome, Reason
-from watcher.model.finding import Band, Finding, Findings, Recovery, State
+from watcher.kit import clock
+from watcher.model.decision import Outcome, Reason
+from watcher.model.finding import Band, Recovery, State
 from watcher.model.order import RollbackOrder, RollbackState, Topic
 from watcher.model.series import Series
-from watcher.model.service import Role
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, looks, orders, records, watches
 from watcher.store.database import Database, Tx
@@ -30,7 +30,8 @@ from watcher.telemetry.metrics import Metrics
 from watcher.verdict import Nearby
 from watcher.verdict.restraint import HOUR, restraint
 
-_BLIND_LIMIT = 900.0  # blind for this long, or a quarter of the window: somebody is told, unless the policy says when
+_TOGETHER = 100  # watches that one question may serve
+_FIRST_TOGETHER = 16  # whole histories are held in memory
 _SETTLED = frozenset({RollbackState.ACCEPTED, RollbackState.VERIFIED, RollbackState.UNKNOWN})
 
 
@@ -65,19 +66,46 @@ class Watcher:
         self._log = log
         self._rollbacks_per_hour = rollbacks_per_hour
 
-    def step(self, now: float, stopping: Callable[[], bool]) -> bool:
-        """Claims one due watch and makes every look that is due on it; whether there was one."""
-        with self._database.write(alone=False) as tx:
-            claims = watches.claim_due(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds)
-        for claim in claims:
-            with self._keeper.keeping_watch(claim.watch.id):
-                self._look_until(claim, now, stopping)
-        return bool(claims)
+    def step(self, now: float, stopping: Callable[[], bool], *, first: bool | None = None) -> bool:
+        """Claims due watches and makes every look that is due on them; whether there was one.
 
-    def _look_until(self, claim: Claim, now: float, stopping: Callable[[], bool]) -> None:
+        `first`: only watches that were never looked at, or only others; learning what is normal must not delay looks.
+        """
+        most = _FIRST_TOGETHER if first else _TOGETHER
+        with self._database.write(alone=False) as tx:
+            claims = watches.claim_due(tx, now, self._keeper.owner, most, self._keeper.lease_seconds, first=first)
+        if not claims:
+            return False
+        with ExitStack() as kept:
+            for claim in claims:
+                kept.enter_context(self._keeper.keeping_watch(claim.watch.id))
+            self._look_at_all(claims, now, stopping)
+        return True
+
+    def _look_at_all(self, claims: Sequence[Claim], now: float, stopping: Callable[[], bool]) -> None:
+        """Asks for all of them together; what goes wrong with one is raised once the others have been looked at."""
+        waiting, errors = list(claims), list[Exception]()
+        try:
+            told = self._gather.ask([claim.watch for claim in claims], now)
+            while waiting and not stopping():
+                try:
+                    self._look_until(waiting.pop(0), told, now, stopping)
+                except StoreUnavailableError:
+                    raise
+                except Exception as error:  # noqa: BLE001  # raised below
+                    errors.append(error)
+        finally:
+            for claim in waiting:
+                self._give_back(claim)
+        for other in errors[1:]:
+            self._log.error("look_failed", exception=repr(other))
+        if errors:
+            raise errors[0]
+
+    def _look_until(self, claim: Claim, told: Answers, now: float, stopping: Callable[[], bool]) -> None:
         watch = claim.watch
         try:
-            gathered = self._gather.gather(watch, now)
+            gathered = self._gather.gather(watch, now, told)
             while watch.next_look_at is not None and watch.next_look_at <= now and not stopping():
                 watch = self._look(claim, watch, gathered, now)
             with self._database.write(alone=False) as tx:
@@ -141,11 +169,11 @@ class Watcher:
         )
         context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
         decision = verdict.decide(context, findings)
-        blind = _blind(watch, findings, gathered.failures, at)
-        response = respond.respond(watch, _with_blind_time(decision, watch.blind_seconds + blind), facts)
+        blind = blindness.blind_time(watch, findings, gathered.failures, at)
+        response = respond.respond(watch, blindness.with_blind_time(decision, watch.blind_seconds + blind), facts)
         record = record_of(gathered, now, last_look=facts.last_look, last_ticket_look=facts.last_ticket_look)
         look = Look(watch.id, at, now, findings, decision, dict(gathered.failures), record)
-        return Outlook(look, self._told_if_blind(watch, response, findings, blind, now), blind)
+        return Outlook(look, blindness.told(watch, response, findings, blind, now, self._base_url), blind)
 
     def _recovery_look(self, watch: Watch, gathered: Gathered, previous: Look | None, at: float, now: float) -> Outlook:
         """While the rollback is on its way only points are gathered; then the signals are watched coming back."""
@@ -215,26 +243,6 @@ class Watcher:
         if after.state is not before.state:
             self._log.info("watch_state", watch=after.id, service=after.service, state=after.state.value)
 
-    def _told_if_blind(
-        self, before: Watch, response: respond.Response, findings: Findings, blind: float, now: float
-    ) -> respond.Response:
-        """Counts blind time; once it has grown too long, somebody is told, once a watch."""
-        if not blind:
-            return response
-        watch = replace(response.watch, blind_seconds=before.blind_seconds + blind)
-        limit = before.policy.blind_after or min(_BLIND_LIMIT, before.policy.window / 4)
-        if watch.ended or not before.blind_seconds < limit <= watch.blind_seconds:
-            return replace(response, watch=watch)
-        unseen = _unseen(findings.signals) or "its sources do not answer"
-        sentence = f"Not measured for {text.duration(watch.blind_seconds)}: {unseen}."
-        message = note(watch, Topic.BLIND, sentence, now, self._base_url)
-        return replace(
-            response,
-            watch=watch,
-            orders=(*response.orders, *deliver(message, watch.policy, now)),
-            events=(*response.events, ("blind", sentence)),
-        )
-
     def _push_forward(self, claim: Claim, watch: Watch, now: float) -> None:
         """After an unexpected error: the next look comes a step later; a watch that never succeeds ends in error."""
         self._metrics.looks.labels(watch.service, "internal_error").inc()
@@ -258,28 +266,5 @@ class Watcher:
                 orders.add(tx, order)
 
 
-def _blind(watch: Watch, findings: Findings, failures: Mapping[str, str], at: float) -> float:
-    """Seconds of the metric window since the last look, if a required signal could not be measured or asked."""
-    required = {signal.name for signal in watch.policy.signals if signal.role is Role.REQUIRED}
-    unseen = required & ({f.name for f in findings.signals if f.state is State.UNMEASURABLE} | set(failures))
-    since = max(watch.last_look_at or watch.finished_at, watch.finished_at)
-    return max(min(at, watch.until) - since, 0.0) if unseen else 0.0
-
-
-def _with_blind_time(decision: Decision, blind: float) -> Decision:
-    """What the watch says at its end; the look itself keeps the bare decision, which can be computed again."""
-    if decision.outcome is not Outcome.INCONCLUSIVE or not blind:
-        return decision
-    return replace(decision, sentence=f"{decision.sentence} Not fully measured for {text.duration(blind)} in all.")
-
-
 def _band(gathered: Gathered, name: str, series: Series) -> Band | None:
     return detect.band(gathered.calibration, name, series) if len(series) else None
-
-
-def _unseen(findings: Sequence[Finding]) -> str:
-    return ", ".join(
-        f"{finding.name} ({finding.cause.value.replace('_', ' ')})"
-        for finding in findings
-        if finding.state is State.UNMEASURABLE
-    )

@@ -236,6 +236,18 @@ class ServiceOptions(PolicyOptions):
         default=None,
         description="Attribute of a deploy -> pattern with `*`; all must match. Without it: `service` is this name.",
     )
+    each: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Makes this a template: one service of each of these names. `$service` in a pattern of `match` or "
+        "in a text of a signal's query is the name.",
+    )
+    label: str | None = Field(
+        default=None,
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+        description="Of a template: the label by which a source of kind `prometheus` tells its services apart, and "
+        "asks for all of them at once. Without it: `service`.",
+    )
     signals: Mapping[str, Mapping[str, object]] = Field(description="Name -> signal.", min_length=1)
     rollback: Mapping[str, object] | None = Field(
         default=None, description="The team's rollback hook: its `kind` and options. Modes `ask` and `act` need it."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from watcher.kit.units import write_duration
@@ -14,6 +15,7 @@ from watcher.settings.options import PolicyOptions, ServiceOptions
 from watcher.settings.report import Report
 from watcher.settings.sections import Known
 from watcher.settings.signals import compile_signal
+from watcher.settings.templates import expanded
 from watcher.settings.types import Adapter
 
 _LATE_TICKETS = 4 * 3600.0  # customers write later than they suffer
@@ -48,22 +50,27 @@ def compile_services(
     _check_notify(defaults.policy.notify, ("defaults",), known, report)
     rollbacks: dict[str, Adapter] = {}
     services: list[Service] = []
+    taken: set[str] = set()
     for name, value in raw.items():
         path: Path = ("services", name)
         report.name(path)
         own = report.mapping(value, path, "a mapping with signals")
+        rollback = None
         if own.get("rollback") is not None:
             rollback = sections.adapter("rollback", own["rollback"], (*path, "rollback"), report)
-            rollbacks |= {name: rollback} if rollback else {}
-        service = _service(path, own, defaults, known, report) if isinstance(value, dict) else None
-        if service is not None:
-            services.append(service)
+        made = _service(path, own, defaults, known, report) if isinstance(value, dict) else ()
+        for service in made:
+            if service.name != name and (service.name in raw or service.name in taken):
+                report.add((*path, "each"), f'another service is named "{service.name}" (expected a name of its own)')
+            taken.add(service.name)
+            rollbacks |= {service.name: replace(rollback, name=service.name)} if rollback else {}
+        services += made
     _check_twins(services, report)
     return rollbacks, services
 
 
-def _service(path: Path, raw: Mapping[str, Any], defaults: Defaults, known: Known, report: Report) -> Service | None:
-    """The service at `path`, checked as far as it can be; None and problems if it is not right."""
+def _service(path: Path, raw: Mapping[str, Any], defaults: Defaults, known: Known, report: Report) -> Sequence[Service]:
+    """The service at `path`, or those it is a template of, checked as far as it can be; none if it is not right."""
     asked = raw.get("signals")
     signals = {
         name: compile_signal(signal, (*path, "signals", name), known, report)
@@ -73,7 +80,7 @@ def _service(path: Path, raw: Mapping[str, Any], defaults: Defaults, known: Know
     whole = report.validated(ServiceOptions, outline, path)
     own = whole or report.salvaged(ServiceOptions, outline | {"signals": {"-": {}}})
     if own is None:
-        return None
+        return ()
     policy = _inherited(own, defaults.policy)
     _check_notify(own.notify, path, known, report)
     if own.match is not None and not own.match:
@@ -85,7 +92,8 @@ def _service(path: Path, raw: Mapping[str, Any], defaults: Defaults, known: Know
     service = _compiled(str(path[-1]), own, policy, right)
     if defaults.timely and _timely(raw, own):
         _check_times(service, path, report)
-    return service if whole is not None and len(right) == len(signals) else None
+    made = expanded(path, service, own, known, report)
+    return made if whole is not None and len(right) == len(signals) else ()
 
 
 def _outline(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 
 import numpy as np
-from pydantic import Field
 
 from watcher.errors import ExternalError, Fault
-from watcher.kit.expressions import malformed
 from watcher.model.series import Floats, Series, Window, empty_series
 from watcher.model.service import Kind, Signal
 from watcher.ports import Probe, Tools
 from watcher.sources import promql
-from watcher.sources.prometheus_api import MOST_POINTS, Answer, Api, ApiOptions
+from watcher.sources.prometheus_api import Api, ApiOptions
+from watcher.sources.prometheus_query import PrometheusQuery, kin_of, together
+from watcher.sources.prometheus_rows import Rows, read
 from watcher.sources.scrapes import Scrapes
-from watcher.sources.selection import Form, Selection, misfit, refuse
+from watcher.sources.selection import Form, misfit, refuse
 
 _UNKNOWN_SCRAPE = 60.0  # too long an interval only blurs; too short a one finds nothing
 # A sample bears the time at which its scrape began, and is there once that is done; by default within 10 s or never.
 _SCRAPE_TAKES = 10.0
-_ON_GRID = 1e-3
+_MOST_VALUES = 200_000  # in one answer: 6 MB; and of what is read for them a server allows 50 million samples
+_TOO_MUCH = ("too many samples", "exceed", "limit")
 _NOISE = 1e-6
-
-
-class PrometheusQuery(Selection):
-    """A signal's question to Prometheus: metrics by name, or raw PromQL."""
-
-    query: str | None = Field(default=None, min_length=1, description="PromQL that gives one series.")
-    total_query: str | None = Field(
-        default=None, min_length=1, description="PromQL of a ratio's denominator; `query` is then its numerator."
-    )
 
 
 class Prometheus:
@@ -46,37 +39,72 @@ class Prometheus:
         self._now = tools.now
         self._api = Api(options, tools.http(options))
         self._scrapes = Scrapes(self._api, options.scrape_interval)
+        self._most = _MOST_VALUES
 
     def fetch(self, signal: Signal, window: Window) -> Series:
         """As the port says. A bucket's increments are those between its newest scrape and that of the bucket before."""
+        (found,) = self.fetch_all([signal], window)
+        if isinstance(found, ExternalError):
+            raise found
+        return found
+
+    def kin(self, signal: Signal) -> Hashable | None:
+        """As the port says: signals that differ in nothing but the value of their member."""
         query = _query(signal)
+        return None if query.member is None else (signal.kind, kin_of(query))
+
+    def fetch_all(self, signals: Sequence[Signal], window: Window) -> Sequence[Series | ExternalError]:
+        """As the port says, in slices that servers allow."""
+        queries = [_query(signal) for signal in signals]
+        most = max(self._most // max(len(window.grid()), 1), 1)
+        found: list[Series | ExternalError] = []
+        for begin in range(0, len(queries), most):
+            found += self._sliced(signals[0].kind, queries[begin : begin + most], window)
+        return found
+
+    def _sliced(
+        self, kind: Kind, queries: Sequence[PrometheusQuery], window: Window
+    ) -> Sequence[Series | ExternalError]:
+        """What the server finds too much is asked for in halves, and never again so much."""
+        try:
+            return self._fetch(kind, queries, window)
+        except ExternalError as error:
+            if len(queries) == 1 or not _too_much(error):
+                raise
+            self._most = min(self._most, len(queries) * max(len(window.grid()), 1) // 2)
+        half = len(queries) // 2
+        return [*self._sliced(kind, queries[:half], window), *self._sliced(kind, queries[half:], window)]
+
+    def _fetch(
+        self, kind: Kind, queries: Sequence[PrometheusQuery], window: Window
+    ) -> Sequence[Series | ExternalError]:
         now = self._now()
-        grid = self._grid(query, window.step, window.start, min(now, window.end))
+        query, members = together(queries)
+        grid = self._grid(queries[0], window.step, window.start, min(now, window.end))
         complete_at = now - self._options.settle - min(grid.scrape, _SCRAPE_TAKES)
-        complete = min(window.end, complete_at)
         times = window.grid()
         times = times[times <= now]
         if not len(times):
-            return empty_series(window.step, complete)
-        values, answers = self._measure(promql.numerator(query, grid), times, window.step)
-        totals = None
-        total = promql.denominator(query, grid)
-        if total is not None:
-            totals, more = self._measure(total, times, window.step)
-            answers += more
-        if query.form in {Form.COUNTER, Form.RATIO}:
-            values, totals = _whole(values), None if totals is None else _whole(totals)
-        if signal.kind is Kind.RATE and query.form is Form.COUNTER:
-            values = values / window.step
+            return [empty_series(window.step, min(window.end, complete_at))] * len(queries)
+        values = read(self._api, promql.numerator(query, grid, members.label), times, window.step, members)
+        total = promql.denominator(query, grid, members.label)
+        totals = None if total is None else read(self._api, total, times, window.step, members)
         # A server whose clock is behind has its newest samples still to come, by its own reckoning.
-        lag = max(answer.lag for answer in answers)
-        return _series(window.step, min(complete, complete_at - lag), times, values, totals, answers)
+        lag = max(values.lag, 0.0 if totals is None else totals.lag)
+        complete = min(window.end, complete_at - lag)
+        counted = query.form in {Form.COUNTER, Form.RATIO}
+        per = window.step if kind is Kind.RATE and query.form is Form.COUNTER else 1.0
+        return [
+            _series(window, complete, place, times, values, totals, whole=counted, per=per)
+            for place in range(len(queries))
+        ]
 
     def probe(self, signal: Signal, now: float) -> Probe:
         """As the port says; ranges too short for their scrapes, and names that match nothing, are warnings."""
         query = _query(signal)
         scrape = self._scrape(query, now, now)
         grid = self._grid(query, signal.step, now, now)
+        query, _ = together([query])
         warnings = self._too_short(query, now)
         if scrape is not None and signal.step < scrape:
             warnings.append(f"the step of {signal.step:g} s is finer than the scrape interval of {scrape:g} s")
@@ -91,39 +119,20 @@ class Prometheus:
             age = now - newest
         return Probe(value, age, series, scrape, tuple(warnings))
 
-    def _measure(self, expression: str, times: Floats, step: float) -> tuple[Floats, list[Answer]]:
-        """Values at `times`, NaN where the answer has none; shape of `times`."""
-        values = np.full(len(times), np.nan)
-        answers = []
-        for begin in range(0, len(times), MOST_POINTS):
-            part = times[begin : begin + MOST_POINTS]
-            answer = self._api.range(expression, part[0], part[-1], step)
-            answers.append(answer)
-            if len(answer.series) > 1:
-                raise ExternalError(
-                    f"the query matches {len(answer.series)} series (expected one, or aggregate: sum, avg, max or min)",
-                    fault=Fault.QUERY,
-                    permanent=True,
-                )
-            for found in answer.series:
-                places = (found.times - times[0]) / step
-                whole = np.round(places)
-                if np.any(np.abs(places - whole) * step > _ON_GRID):
-                    raise malformed("the points are not on whole multiples of the step")
-                inside = (whole >= 0) & (whole < len(times))
-                values[whole[inside].astype(np.int64)] = found.values[inside]
-        return values, answers
-
     def _grid(self, query: PrometheusQuery, step: float, start: float, end: float) -> promql.Grid:
         scrape = self._scrape(query, start, end) or _UNKNOWN_SCRAPE
         return promql.Grid(step, scrape, extrapolates=self._options.dialect == "prometheus")
 
     def _scrape(self, query: PrometheusQuery, start: float, end: float) -> float | None:
         """Seconds between the scrapes of what `query` reads (of a ratio: the total, for errors may be rare)."""
-        chosen = [str(selector) for selector in promql.selectors(query)]
+        alone, _ = together([query])
+        chosen = [str(selector) for selector in promql.selectors(alone)]
         if not chosen:
-            chosen = [selector for selector, _ in reversed(promql.ranges(query.query or ""))]
-        return self._scrapes.longest(chosen[-1], start, end) if chosen else self._options.scrape_interval
+            chosen = [selector for selector, _ in reversed(promql.ranges(alone.query or ""))]
+        if not chosen:
+            return self._options.scrape_interval
+        # Services of one template are scraped alike: each need not be found out by itself.
+        return self._scrapes.longest(chosen[-1], start, end, "" if query.member is None else kin_of(query))
 
     def _matched(
         self, query: PrometheusQuery, grid: promql.Grid, now: float, warnings: list[str]
@@ -166,6 +175,12 @@ def _query(signal: Signal) -> PrometheusQuery:
     return query
 
 
+def _too_much(error: ExternalError) -> bool:
+    return error.fault is Fault.TOO_LARGE or (
+        error.fault is Fault.QUERY and any(word in str(error) for word in _TOO_MUCH)
+    )
+
+
 def _whole(events: Floats) -> Floats:
     """Events are whole numbers; what the server's arithmetic left behind them is taken away."""
     whole = np.round(events)
@@ -173,17 +188,31 @@ def _whole(events: Floats) -> Floats:
 
 
 def _series(
-    step: float, complete: float, times: Floats, values: Floats, totals: Floats | None, answers: list[Answer]
-) -> Series:
-    keep = ~np.isnan(values if totals is None else totals)
+    window: Window,
+    complete: float,
+    place: int,
+    times: Floats,
+    values: Rows,
+    totals: Rows | None,
+    *,
+    whole: bool,
+    per: float,
+) -> Series | ExternalError:
+    """The series of one member; `whole`: of events, `per` so many seconds."""
+    parts = [values] if totals is None else [values, totals]
+    for part in parts:
+        if place in part.errors:
+            return part.errors[place]
+    rows = [_whole(part.values[place]) if whole else part.values[place] for part in parts]
+    keep = ~np.isnan(rows[-1])
     return Series(
         times=times[keep],
-        values=values[keep],
-        totals=None if totals is None else totals[keep],
-        step=step,
+        values=rows[0][keep] / per,
+        totals=rows[1][keep] if len(rows) > 1 else None,
+        step=window.step,
         complete_until=complete,
-        partial=any(answer.partial for answer in answers),
-        warnings=tuple(dict.fromkeys(text for answer in answers for text in answer.warnings)),
+        partial=any(part.partial for part in parts),
+        warnings=tuple(dict.fromkeys(text for part in parts for text in part.warnings)),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -124,8 +123,8 @@ def _found(item: Any) -> Found:
     try:
         labels = {str(name): str(value) for name, value in item.get("metric", {}).items()}
         pairs = item["values"] if "values" in item else [item["value"]] if "value" in item else []
-        times = np.array([_moment(pair[0]) for pair in pairs], dtype=np.float64)
-        values = np.array([_value(pair[1]) for pair in pairs], dtype=np.float64)
+        times = _times([pair[0] for pair in pairs])
+        values = _values([pair[1] for pair in pairs])
     except (TypeError, ValueError, LookupError, AttributeError):
         raise malformed("a series that is none") from None
     if "histograms" in item or np.any(np.diff(times) <= 0):
@@ -133,17 +132,18 @@ def _found(item: Any) -> Found:
     return Found(labels, times, values)
 
 
-def _moment(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _times(moments: list[Any]) -> Floats:
+    times = np.array(moments, dtype=np.float64) if set(map(type, moments)) <= {int, float} else None
+    if times is None or not np.isfinite(times).all():
         raise TypeError
-    return float(value)
+    return times
 
 
-def _value(value: Any) -> float:
+def _values(texts: list[Any]) -> Floats:
     """Values are texts (`"NaN"`, `"+Inf"`), so that JSON can carry them."""
-    if not isinstance(value, str) or "_" in value:
+    if not set(map(type, texts)) <= {str} or "_" in "".join(texts):
         raise TypeError
-    return float(value)
+    return np.array(list(map(float, texts)), dtype=np.float64)
 
 
 def _time(seconds: float) -> str:

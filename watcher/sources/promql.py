@@ -16,6 +16,7 @@ a restart inside a bucket for a loss and every new series for a burst. docs/adap
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watcher.sources.selection import Events, Form, Selection, Selector, selector
@@ -23,6 +24,7 @@ from watcher.sources.selection import Events, Form, Selection, Selector, selecto
 # Prometheus 2 closes ranges on both sides: without it a sample on the end of the bucket before would be in this one.
 _END = 0.001
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _PART = re.compile(r"(\d+)(ms|[smhdwy])")
 _RANGED = re.compile(
     r"([a-zA-Z_:][\w:]*(?:\s*\{(?:[^{}\"']|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')*\})?)\s*\[\s*((?:\d+(?:ms|[smhdwy]))+)\s*\]"
@@ -56,28 +58,33 @@ class Grid:
         return self.step / self.range
 
 
-def numerator(query: Selection, grid: Grid) -> str:
-    """The expression of the signal's values: events a bucket, a level, or a quantile."""
+def numerator(query: Selection, grid: Grid, by: str | None = None) -> str:
+    """The expression of the signal's values: events a bucket, a level, or a quantile; one series a value of `by`."""
     if query.form in {Form.RAW, Form.RAW_RATIO}:
-        return _one_series(str(getattr(query, "query", "")), query.aggregate)
+        return _one_series(str(getattr(query, "query", "")), query.aggregate, by)
     if query.form is Form.COUNTER:
-        return _with_zero(query.counter, query, grid)
+        return _with_zero(query.counter, query, grid, by)
     if query.form is Form.RATIO:
-        expression = _with_zero(query.good or query.bad, query, grid)
-        return f"{expression} or 0 * {denominator(query, grid)}" if query.absent == "zero" else expression
+        expression = _with_zero(query.good or query.bad, query, grid, by)
+        return f"{expression} or 0 * {denominator(query, grid, by)}" if query.absent == "zero" else expression
     if query.form is Form.GAUGE:
-        return _one_series(
-            f"avg_over_time({selectors(query)[0]}[{_length(max(grid.step, grid.scrape) - _END)}])", query.aggregate
-        )
+        level = f"avg_over_time({selectors(query)[0]}[{_length(max(grid.step, grid.scrape) - _END)}])"
+        return _one_series(level, query.aggregate, by)
     buckets = _increase(selectors(query)[0], grid)
-    return f"histogram_quantile({query.quantile!r}, sum by (le) ({buckets}))"
+    kept = "le" if by is None else f"le, {by}"
+    return f"histogram_quantile({query.quantile!r}, sum by ({kept}) ({buckets}))"
 
 
-def denominator(query: Selection, grid: Grid) -> str | None:
+def denominator(query: Selection, grid: Grid, by: str | None = None) -> str | None:
     """The expression of a ratio's totals; None if the signal has none."""
     if query.form is Form.RAW_RATIO:
-        return _one_series(str(getattr(query, "total_query", "")), query.aggregate)
-    return _with_zero(query.total, query, grid) if query.form is Form.RATIO else None
+        return _one_series(str(getattr(query, "total_query", "")), query.aggregate, by)
+    return _with_zero(query.total, query, grid, by) if query.form is Form.RATIO else None
+
+
+def alternatives(values: Sequence[str]) -> str:
+    """A regular expression (RE2) that matches each of `values` as a whole, and nothing else."""
+    return "|".join(_SPECIAL.sub(r"\\\g<0>", value) for value in values)
 
 
 def selectors(query: Selection) -> tuple[Selector, ...]:
@@ -93,17 +100,17 @@ def ranges(promql: str) -> tuple[tuple[str, float], ...]:
     return tuple((match[1], _seconds(match[2])) for match in _RANGED.finditer(promql))
 
 
-def _with_zero(named: str | Events | None, query: Selection, grid: Grid) -> str:
+def _with_zero(named: str | Events | None, query: Selection, grid: Grid, by: str | None) -> str:
     """The summed increase; zero where the metric is there, but none of its series has the events' labels."""
     assert named is not None  # noqa: S101 -- the form says so
     wanted = selector(named, query.labels)
-    expression = _summed(wanted, grid)
-    return f"({expression} or 0 * {_summed(wanted.everywhere(), grid)})" if wanted.events else expression
+    expression = _summed(wanted, grid, by)
+    return f"({expression} or 0 * {_summed(wanted.everywhere(), grid, by)})" if wanted.events else expression
 
 
-def _summed(wanted: Selector, grid: Grid) -> str:
+def _summed(wanted: Selector, grid: Grid, by: str | None) -> str:
     scale = grid.scale
-    expression = f"sum({_increase(wanted, grid)})"
+    expression = _one_series(_increase(wanted, grid), "sum", by)
     return expression if scale == 1 else f"{expression} * {scale!r}"
 
 
@@ -111,8 +118,9 @@ def _increase(wanted: Selector, grid: Grid) -> str:
     return f"increase({wanted}[{_length(grid.range)}])"
 
 
-def _one_series(expression: str, aggregate: str | None) -> str:
-    return f"{aggregate}({expression})" if aggregate else expression
+def _one_series(expression: str, aggregate: str | None, by: str | None) -> str:
+    kept = "" if by is None else f" by ({by}) "
+    return f"{aggregate}{kept}({expression})" if aggregate else expression
 
 
 def _length(seconds: float) -> str:

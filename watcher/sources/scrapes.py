@@ -22,11 +22,14 @@ class Scrapes:
         self._fixed = fixed
         self._learnt: dict[tuple[str, int], float] = {}  # selector, hour -> interval
 
-    def interval(self, selector: str, at: float) -> float | None:
-        """Seconds between the samples of the best-sampled series of `selector` before `at`; None if there are none."""
+    def interval(self, selector: str, at: float, kin: str = "") -> float | None:
+        """Seconds between the samples of the best-sampled series of `selector` before `at`; None if there are none.
+
+        What is learnt of one `selector` is taken for all of the same `kin`.
+        """
         if self._fixed is not None:
             return self._fixed
-        key = (selector, int(at // _RELEARN))
+        key = (kin or selector, int(at // _RELEARN))
         if key in self._learnt:
             return self._learnt[key]
         for span in _SPANS:
@@ -38,10 +41,10 @@ class Scrapes:
                 return found
         return None
 
-    def longest(self, selector: str, start: float, end: float) -> float | None:
+    def longest(self, selector: str, start: float, end: float, kin: str = "") -> float | None:
         """The longest interval at the end, the middle and the beginning of a long time, for it may have changed."""
         times = (end,) if end - start < _LONG else (end, (start + end) / 2, start + _LONG / 8)
-        found = [self.interval(selector, at) for at in times]
+        found = [self.interval(selector, at, kin) for at in times]
         return max((interval for interval in found if interval is not None), default=None)
 
     def _spacing(self, selector: str, span: str, at: float) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, or_, select, update
+from sqlalchemy import Row, Select, func, insert, or_, select, true, update
 
 from watcher.errors import LeaseLostError
 from watcher.model.decision import Outcome, Reason
@@ -134,11 +134,18 @@ def oldest_due(tx: Tx) -> float | None:
     return oldest
 
 
-def claim_due(tx: Tx, now: float, owner: str, limit: int, lease_seconds: float) -> Sequence[Claim]:
-    """Takes up to `limit` watches that are due at `now` and that nobody holds."""
+def claim_due(
+    tx: Tx, now: float, owner: str, limit: int, lease_seconds: float, *, first: bool | None = None
+) -> Sequence[Claim]:
+    """Takes up to `limit` watches that are due at `now` and that nobody holds.
+
+    `first`: only those that were never looked at, or only those that were.
+    """
+    new = watches.c.state == WatchState.SCHEDULED.value
+    wanted = true() if first is None else new if first else ~new
     free = (
         select(watches.c.id)
-        .where(watches.c.next_look_at <= now, free_to_take(watches.c.lease_until, lease_seconds))
+        .where(watches.c.next_look_at <= now, wanted, free_to_take(watches.c.lease_until, lease_seconds))
         .order_by(watches.c.next_look_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

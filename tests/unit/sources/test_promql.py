@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from watcher.sources.prometheus import PrometheusQuery
+from watcher.sources.prometheus_query import PrometheusQuery
 from watcher.sources.promql import Grid, denominator, numerator, ranges
 
 GRID = Grid(step=60, scrape=15)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from watcher.model.service import Kind
-from watcher.sources.prometheus import PrometheusQuery
+from watcher.sources.prometheus_query import PrometheusQuery
 from watcher.sources.selection import Form, Selection, Selector, misfit, selector
 
 FORMS: dict[Form, dict[str, Any]] = {
