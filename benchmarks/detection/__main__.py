@@ -37,7 +37,7 @@ class Size:
     centre: int
 
 
-QUICK, FULL = Size(60, 1000, 100), Size(600, 10_000, 1000)
+QUICK, FULL = Size(60, 1000, 60), Size(600, 10_000, 600)
 
 
 def real_tables(pool: Executor, found: Sequence[real.Recording], most: int) -> None:
@@ -56,11 +56,16 @@ def real_tables(pool: Executor, found: Sequence[real.Recording], most: int) -> N
             sizes = ((-0.1, -0.2, -0.3), (0.1, 0.2, 0.3))
             _injected(pool, halves, f"Real {name} series with a control, steps of 10 to 30 %", sizes, by)
         _shapes(pool, quiet, f"Real {name} series, shapes of harm (the product alone)", by)
-        changes = [case for each in series for case in real.labelled(each, days, looks)]
+        changes = _some([case for each in series for case in real.labelled(each, days, looks)], most)
         if changes:
             either = [replace(case, harm=Harm.EITHER) for case in quiet]
             title = f"Labelled anomalies of real {name} series, harm in either direction"
             tell(title, run_all(pool, [Task(Given(case), 0) for case in (*either, *changes)], title), by)
+
+
+def _some(cases: Sequence[Case], most: int) -> Sequence[Case]:
+    """Of every so many one, so that there are no more than `most`."""
+    return cases[:: -(-len(cases) // most)] if cases else cases
 
 
 def _placebos(
@@ -70,8 +75,7 @@ def _placebos(
     each = [real.placebos(one, days, looks, most, rng) for one in series]
     turns = [part[turn] for turn in range(most) for part in each if turn < len(part)]
     if len(series) > most:  # one each would be too many: of every so many series
-        turns = turns[: sum(map(bool, each))]
-        return turns[:: -(-len(turns) // most)]
+        return list(_some(turns[: sum(map(bool, each))], most))
     return turns[:most]
 
 

@@ -20,7 +20,8 @@ from benchmarks.detection.product import Watch
 from benchmarks.detection.streams import DAYS, LOOKS, Stream
 from benchmarks.detection.table import design_effect, per_hundred, show
 
-A_HISTORY = 50  # watches
+A_HISTORY = 50  # watches without harm
+MOVED = 5  # with each harm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +61,10 @@ def run(batch: Batch) -> Found:
 
 
 def textbook(pool: Executor, quiet: int, streams: Sequence[Stream], title: str) -> None:
-    """A row a stream and harm; `quiet` watches without harm a stream, a fifth of that with each harm."""
+    """A row a stream and harm; `quiet` watches without harm a stream, a tenth of that with each harm."""
     histories = -(-quiet // A_HISTORY)
     began = time.perf_counter()
-    batches = [Batch(each, n, A_HISTORY, A_HISTORY // 5) for each in streams for n in range(histories)]
+    batches = [Batch(each, n, A_HISTORY, MOVED) for each in streams for n in range(histories)]
     found = list(pool.map(run, batches))
     print(f"{title}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     alarms: list[list[tuple[Hashable, bool]]] = []
@@ -82,7 +83,7 @@ def textbook(pool: Executor, quiet: int, streams: Sequence[Stream], title: str) 
     note = f"{histories} histories of {DAYS} days a stream, {A_HISTORY} watches after each, drawn afresh to follow it."
     show(f"{title}: false rollbacks", ("stream", "watches", "false per 100"), false, note)
     head = ("stream", "harm", "found", "best sequential", "fixed-d bound", "delay", "best's delay")
-    moved = histories * (A_HISTORY // 5)
+    moved = histories * MOVED
     show(f"{title}: harm found", head, out, f"{moved} watches a row, after the same histories; delays in looks.")
 
 

@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks import speed
 from benchmarks.detection import low_traffic, textbook
 from benchmarks.detection.product import THRESHOLD, Watch, conclude
 from benchmarks.detection.runs import PRODUCT, Result, sum_up
 from benchmarks.detection.streams import STREAMS
 from benchmarks.detection.table import design_effect, per_hundred, wilson
+from watcher.engine.replay import replay_line
 
 
 def _result(change: float, scores: list[float], onset: int = 0, group: str = "a") -> Result:
@@ -74,6 +76,13 @@ def test_a_batch_is_the_same_whenever_it_is_run() -> None:
     found = textbook.run(batch)
     assert len(found.alarmed) == 4
     assert all(look is not None for look in found.looks[-0.1])
+
+
+def test_what_the_speed_of_a_replay_is_measured_on_is_a_case() -> None:
+    replayed = replay_line(speed._case(1), 0.01)
+    assert replayed.malformed is None
+    assert replayed.result is not None
+    assert '"outcome": "healthy"' in replayed.result
 
 
 def test_a_shop_with_four_orders_an_hour_is_never_called_healthy_or_harmed() -> None:
