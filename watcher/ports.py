@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from watcher.errors import ExternalError
 from watcher.model.deploy import Parsed
 from watcher.model.memory import Point as Point  # noqa: PLC0414  # part of the port `Memory`
-from watcher.model.order import Note, Receipt, RollbackOrder, Severity
+from watcher.model.order import Note, Receipt, RollbackOrder, Severity, Standing
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.model.tickets import Tickets
@@ -199,6 +199,18 @@ class RollbackTarget(Protocol):
     idempotent: ClassVar[bool]  # whether the same `order.key` twice is one rollback
 
     def trigger(self, order: RollbackOrder) -> Receipt: ...
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A rollback target that can be asked afterwards, where `can_check` says that it was configured so."""
+
+    @property
+    def can_check(self) -> bool: ...
+
+    def check(self, order: RollbackOrder) -> Standing:
+        """What became of `order`; ExternalError if that cannot be said."""
+        ...
 
 
 class Notifier(Protocol):

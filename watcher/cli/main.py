@@ -28,6 +28,7 @@ COMMANDS = MappingProxyType(
         "deploy": ("watcher.cli.deploy:deploy", "Tell the daemon of a deploy."),
         "approve": ("watcher.cli.decide:approve", "Approve the rollback that waits."),
         "refuse": ("watcher.cli.decide:refuse", "Refuse the rollback that waits."),
+        "drill": ("watcher.cli.drill:drill", "Send a rollback target a dry-run order."),
     }
 )
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from watcher.engine import notes, respond
+from watcher.engine import calls, notes, respond
+from watcher.engine.drill import Driller
 from watcher.engine.lease import Keeper
 from watcher.engine.send import Sender
-from watcher.errors import ExternalError, LeaseLostError
+from watcher.errors import LeaseLostError
 from watcher.kit import text
 from watcher.model.order import RollbackOrder, RollbackState, Topic
 from watcher.model.watch import Watch, WatchState
@@ -21,10 +22,11 @@ from watcher.telemetry.metrics import Metrics
 from watcher.verdict import restraint
 
 _ATTEMPTS = 8
-_BACKOFF = (2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 240.0)  # seconds before the next attempt
+STOPPED = "the watcher stopped while it made the call; whether it was carried out is not known"
 _CANCELLED = frozenset({WatchState.SUPERSEDED, WatchState.STOPPED})
 _TOPICS = {
     RollbackState.ACCEPTED: Topic.ROLLBACK_ACCEPTED,
+    RollbackState.VERIFIED: Topic.ROLLBACK_ACCEPTED,
     RollbackState.FAILED: Topic.ROLLBACK_FAILED,
     RollbackState.UNKNOWN: Topic.ROLLBACK_UNKNOWN,
     RollbackState.REFUSED: Topic.APPROVAL_REFUSED,
@@ -53,6 +55,7 @@ class Actor:
         self._metrics = metrics
         self._base_url = base_url
         self._log = log
+        self._driller = Driller(database, targets, metrics, log)
 
     def step(self, now: float) -> bool:
         """Claims one due order and carries it out; whether there was one."""
@@ -61,7 +64,9 @@ class Actor:
         for order in claimed:
             with self._keeper.keeping_order(order.id):
                 try:
-                    if isinstance(order.payload, RollbackOrder):
+                    if isinstance(order.payload, RollbackOrder) and order.payload.dry_run:
+                        self._driller.carry_out(order, order.payload, now)
+                    elif isinstance(order.payload, RollbackOrder):
                         self._rollback(order, order.payload, now)
                     else:
                         self._sender.send(order, order.payload, now)
@@ -78,8 +83,9 @@ class Actor:
         elif target is None:
             self._settle(order, payload, RollbackState.FAILED, "the service has no rollback target any more", now)
         elif order.state is RollbackState.ATTEMPTED and not target.idempotent:
-            detail = "the watcher stopped while it made the call; whether it was carried out is not known"
-            self._settle(order, payload, RollbackState.UNKNOWN, detail, now)
+            again = replace(order, attempts=order.attempts + 1)
+            result = calls.reconcile(payload, target, order.detail or STOPPED, again.attempts, _ATTEMPTS)
+            self._conclude(again, payload, result, now)
         else:
             self._attempt(order, payload, target, now)
 
@@ -90,13 +96,21 @@ class Actor:
         self._log.info("rollback_attempted", watch=order.watch_id, rollback=order.id, attempt=intent.attempts)
         with self._database.read() as tx:
             orders.check_held(tx, intent)  # the last thing before the call: we may have slept since the intent
-        try:
-            receipt = target.trigger(payload)
-        except ExternalError as error:
-            self._failed(intent, payload, target, error, now)
+        self._conclude(intent, payload, calls.call(payload, target, intent.attempts, _ATTEMPTS), now)
+
+    def _conclude(self, order: Order, payload: RollbackOrder, result: calls.Result, now: float) -> None:
+        """Writes what a call came to: settled, or to be taken up again."""
+        if result.wait is None:
+            self._settle(replace(order, reference=result.reference), payload, result.state, result.detail, now)
             return
-        state = RollbackState.ACCEPTED if receipt.accepted else RollbackState.FAILED
-        self._settle(replace(intent, reference=receipt.reference), payload, state, receipt.detail, now)
+        due = replace(order, state=result.state, next_at=now + result.wait, detail=result.detail, updated_at=now)
+        with self._database.write() as tx:
+            orders.save(tx, due)
+            line = f"{result.detail}; next attempt in {text.duration(result.wait)}"
+            watches.log(tx, order.watch_id, now, "rollback_retry", line)
+        self._log.warning(
+            "rollback_retry", watch=order.watch_id, rollback=order.id, error=result.detail, wait=result.wait
+        )
 
     def _intend(self, order: Order, payload: RollbackOrder, now: float) -> Order | None:
         """Stores the intent to call; None, and what was written instead, if the call must not be made (any more)."""
@@ -134,26 +148,6 @@ class Actor:
         self._metrics.held_rollbacks.labels(watch.service, held.hold.value).inc()
         self._log.warning("rollback_held", watch=watch.id, service=watch.service, hold=held.hold.value)
 
-    def _failed(
-        self, order: Order, payload: RollbackOrder, target: RollbackTarget, error: ExternalError, now: float
-    ) -> None:
-        """A call that failed: is it certain that nothing happened, and may it be tried again?"""
-        spent = order.attempts >= _ATTEMPTS
-        retry = not error.permanent and not spent and (target.idempotent or not error.sent)
-        if not retry:
-            unsure = error.sent and not error.permanent
-            state = RollbackState.UNKNOWN if unsure else RollbackState.FAILED
-            self._settle(order, payload, state, str(error), now)
-            return
-        wait = max(_BACKOFF[min(order.attempts - 1, len(_BACKOFF) - 1)], error.retry_after or 0.0)
-        # `planned` again only if nothing was sent: a process that finds `attempted` must think the call was made.
-        state = RollbackState.ATTEMPTED if error.sent else RollbackState.PLANNED
-        with self._database.write() as tx:
-            orders.save(tx, replace(order, state=state, next_at=now + wait, detail=str(error), updated_at=now))
-            line = f"{error}; next attempt in {text.duration(wait)}"
-            watches.log(tx, order.watch_id, now, "rollback_retry", line)
-        self._log.warning("rollback_retry", watch=order.watch_id, rollback=order.id, error=str(error), wait=wait)
-
     def _settle(self, order: Order, payload: RollbackOrder, state: RollbackState, detail: str, now: float) -> None:
         """Writes where a rollback has come to, what that means for its watch, and who must know."""
         with self._database.write() as tx:
@@ -186,7 +180,7 @@ def _after(watch: Watch, state: RollbackState, now: float) -> Watch:
     """The watch once its rollback has come to `state`: it looks for recovery, or it is over."""
     if watch.ended:
         return watch
-    if state in (RollbackState.ACCEPTED, RollbackState.UNKNOWN):
+    if state in (RollbackState.ACCEPTED, RollbackState.VERIFIED, RollbackState.UNKNOWN):
         return replace(
             watch,
             state=WatchState.RECOVERING,
@@ -200,6 +194,7 @@ def _sentence(payload: RollbackOrder, state: RollbackState, detail: str) -> str:
     back = f"Going back from {payload.bad_version} to {payload.target_version}"
     return {
         RollbackState.ACCEPTED: f"{back}: the rollback target took the order{said}. Watching for recovery.",
+        RollbackState.VERIFIED: f"{back} was carried out{said}. Watching for recovery.",
         RollbackState.FAILED: f"{back} failed{said}: a person must roll back now. {payload.sentence}",
         RollbackState.UNKNOWN: f"{back} may or may not have happened{said}: look now. {payload.sentence}",
         RollbackState.REFUSED: f"{back} was refused{said}.",

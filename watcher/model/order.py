@@ -31,7 +31,9 @@ class Hold(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RollbackOrder:
-    """One rollback; `key` is the idempotency key, the same for every attempt."""
+    """One rollback; `key` is the idempotency key, the same for every attempt. A drill (`dry_run`) has no watch and no
+    deploy: their ids are empty.
+    """
 
     rollback_id: str
     watch_id: str
@@ -56,6 +58,14 @@ class Receipt:
     accepted: bool
     detail: str = ""
     reference: str = ""
+
+
+class Standing(StrEnum):
+    """What a rollback target says of an order when it is asked afterwards."""
+
+    DONE = "done"
+    RUNNING = "running"
+    NOT_DONE = "not_done"
 
 
 class Severity(StrEnum):

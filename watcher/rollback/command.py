@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -18,7 +19,7 @@ from watcher.errors import ExternalError, Fault
 from watcher.kit import clock
 from watcher.kit.outside import one_line
 from watcher.kit.units import Duration
-from watcher.model.order import Receipt, RollbackOrder
+from watcher.model.order import Receipt, RollbackOrder, Standing
 from watcher.ports import Tools
 from watcher.rollback.order import FIELDS, told
 from watcher.rollback.output import Output
@@ -27,6 +28,8 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _GRACE = 5.0  # seconds between asking a program to end and killing it
 _LOOK = 0.01  # seconds between two looks at the size of the output: a program can write 100 MB in 0.05 s
 _USUAL = ("PATH", "HOME", "LANG")
+_DRY_RUN = "{dry_run}"
+_STANDINGS = MappingProxyType({0: Standing.DONE, 1: Standing.NOT_DONE, 2: Standing.RUNNING})
 _PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
 
@@ -46,10 +49,23 @@ class CommandOptions(BaseModel):
     timeout: Duration = Field(
         default=120.0, gt=0, le=3600, description="How long until the program and its children are killed."
     )
+    check_argv: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Program that says what became of an order whose outcome is not known: status 0 done, 1 not done, "
+        "2 still running, any other: it cannot tell. Same fields, environment and timeout as `argv`.",
+    )
+    heeds_dry_run: bool = Field(
+        default=False,
+        description="Whether the program changes nothing when WATCHER_DRY_RUN is set; without it, and without "
+        "`{dry_run}` in `argv`, a drill is refused and the program not started.",
+    )
 
-    @field_validator("argv")
+    @field_validator("argv", "check_argv")
     @classmethod
-    def _known_placeholders(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_placeholders(cls, argv: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if argv is None:
+            return None
         if not argv[0] or _PLACEHOLDER.search(argv[0]):
             raise ValueError("expected a program first, without a placeholder in its name")
         if any("\0" in argument for argument in argv):
@@ -85,8 +101,38 @@ class Command:
         Raises:
             ExternalError: `sent` is False only if the program was never started.
         """
-        program = PurePath(self._options.argv[0]).name
-        argv = arguments(self._options.argv, order)
+        argv = self._options.argv
+        if order.dry_run and not (self._options.heeds_dry_run or any(_DRY_RUN in part for part in argv)):
+            raise _unusable(f"{PurePath(argv[0]).name}: not started: nothing says that it heeds WATCHER_DRY_RUN")
+        status, detail = self._run(argv, order)
+        if status:
+            said = f"{_ending(status)}{f': {detail}' if detail else ''}"
+            raise ExternalError(f"{PurePath(argv[0]).name}: {said}", fault=Fault.COMMAND, permanent=True)
+        return Receipt(accepted=True, detail=detail)
+
+    @property
+    def can_check(self) -> bool:
+        return self._options.check_argv is not None
+
+    def check(self, order: RollbackOrder) -> Standing:
+        """What the program that checks says by its exit status.
+
+        Raises:
+            ExternalError: it cannot tell, or did not end in time.
+        """
+        argv = self._options.check_argv
+        if argv is None:
+            raise _unusable("no check_argv is configured")
+        status, detail = self._run(argv, order)
+        if status not in _STANDINGS:
+            said = f"{_ending(status)}{f': {detail}' if detail else ''}"
+            raise ExternalError(f"{PurePath(argv[0]).name}: {said}", fault=Fault.COMMAND, permanent=False)
+        return _STANDINGS[status]
+
+    def _run(self, template: tuple[str, ...], order: RollbackOrder) -> tuple[int, str]:
+        """Exit status (negative: ended by that signal) and last line of a program's output."""
+        program = PurePath(template[0]).name
+        argv = arguments(template, order)
         surroundings = environment(self._options.env, order, os.environ)
         with Output() as output:
             process = self._start(program, argv, surroundings, output)
@@ -98,13 +144,7 @@ class Command:
         if not in_time:
             limit = f"{self._options.timeout:g} s"
             raise ExternalError(f"{program}: not done after {limit} and killed", fault=Fault.TIMEOUT, permanent=False)
-        if process.returncode:
-            raise ExternalError(
-                f"{program}: {_ending(process.returncode)}{f': {detail}' if detail else ''}",
-                fault=Fault.COMMAND,
-                permanent=True,
-            )
-        return Receipt(accepted=True, detail=detail)
+        return process.returncode, detail
 
     def _start(
         self, program: str, argv: list[str], surroundings: Mapping[str, str], output: Output

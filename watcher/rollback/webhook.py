@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
 
-from watcher.kit.http import Connection
+from watcher.errors import ExternalError, Fault
+from watcher.kit.http import Connection, HttpStatusError
 from watcher.kit.outside import is_clean, is_web_url
 from watcher.kit.signatures import SigningSecret, sign_standard, signing_key
-from watcher.model.order import Receipt, RollbackOrder
+from watcher.model.order import Receipt, RollbackOrder, Standing
 from watcher.ports import HttpResponse, Tools
 from watcher.rollback.order import told
 
 _REFERENCE = 200  # characters
+_ID = "{rollback_id}"
 
 
 class WebhookOptions(Connection):
@@ -29,11 +32,24 @@ class WebhookOptions(Connection):
         default=None, description="Signs every order as Standard Webhooks says: `whsec_` and base64, or any text."
     )
 
-    @field_validator("url")
+    check_url: SecretStr | None = Field(
+        default=None,
+        description="Where to ask (GET) what became of an order after every attempt went unanswered; `{rollback_id}` "
+        "is put in. Never shown.",
+    )
+
+    @field_validator("url", "check_url")
     @classmethod
-    def _is_web_url(cls, url: SecretStr) -> SecretStr:
-        if not is_web_url(url.get_secret_value()):
+    def _is_web_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not is_web_url(url.get_secret_value().replace(_ID, "id")):
             raise ValueError("expected an http or https URL; a user and password go into `username` and `password`")
+        return url
+
+    @field_validator("check_url")
+    @classmethod
+    def _names_the_rollback(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and _ID not in url.get_secret_value():
+            raise ValueError("expected {rollback_id} in the URL, to ask about one rollback")
         return url
 
 
@@ -46,6 +62,7 @@ class Webhook:
     def __init__(self, name: str, options: WebhookOptions, tools: Tools) -> None:
         self.name = name
         self._url = options.url
+        self._check_url = options.check_url
         self._key = signing_key(options.secret.get_secret_value()) if options.secret else None
         self._http = tools.http(options)
         self._now = tools.now
@@ -64,6 +81,34 @@ class Webhook:
             headers=headers(order, body, self._key, int(self._now())),
         )
         return Receipt(accepted=True, detail=f"answered {answer.status}", reference=reference(answer))
+
+    @property
+    def can_check(self) -> bool:
+        return self._check_url is not None
+
+    def check(self, order: RollbackOrder) -> Standing:
+        """The `state` of a JSON answer; 404 is an order that never came.
+
+        Raises:
+            ExternalError: as from the door, or the answer says nothing that is known.
+        """
+        if self._check_url is None:
+            raise ExternalError("no check_url is configured", fault=Fault.QUERY, permanent=True, sent=False)
+        url = self._check_url.get_secret_value().replace(_ID, quote(order.key, safe=""))
+        try:
+            answer = self._http.request("GET", url, headers=headers(order, b"", self._key, int(self._now())))
+        except HttpStatusError as error:
+            if error.response.status == 404:
+                return Standing.NOT_DONE
+            raise
+        told_back = answer.json()
+        state = told_back.get("state") if isinstance(told_back, dict) else None
+        if state not in tuple(Standing):
+            expected = ", ".join(Standing)
+            raise ExternalError(
+                f"its answer has no known state (expected {expected})", fault=Fault.MALFORMED, permanent=False
+            )
+        return Standing(state)
 
 
 def payload(order: RollbackOrder) -> bytes:

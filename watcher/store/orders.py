@@ -16,7 +16,7 @@ from watcher.store import codec
 from watcher.store.database import Tx, database_time, free_to_take, locked
 from watcher.store.schema import orders
 
-ROLLBACK, NOTE = "rollback", "note"
+ROLLBACK, DRILL, NOTE = "rollback", "drill", "note"
 OPEN_ROLLBACKS = (
     RollbackState.PLANNED,
     RollbackState.APPROVED,
@@ -40,6 +40,7 @@ class Order:
     """A row of the outbox.
 
     Attributes:
+        watch_id: empty for a drill.
         target: the service whose rollback target is called, or the notifier's name.
         payload: a `RollbackOrder` or a `Note`.
         next_at: when it is due; None if it waits for a person or is finished.
@@ -65,7 +66,9 @@ class Order:
 
     @property
     def kind(self) -> str:
-        return ROLLBACK if isinstance(self.payload, RollbackOrder) else NOTE
+        if isinstance(self.payload, RollbackOrder):
+            return DRILL if self.payload.dry_run else ROLLBACK
+        return NOTE
 
 
 def add(tx: Tx, order: Order) -> None:
@@ -79,7 +82,7 @@ def add(tx: Tx, order: Order) -> None:
             insert(orders).values(
                 id=order.id,
                 kind=order.kind,
-                watch_id=order.watch_id,
+                watch_id=order.watch_id or None,
                 target=order.target,
                 payload=codec.dump(order.payload),
                 created_at=order.created_at,
@@ -192,6 +195,17 @@ def rollback(tx: Tx, rollback_id: str) -> Order | None:
     return None if row is None else _order(row)
 
 
+def drill(tx: Tx, drill_id: str) -> Order | None:
+    row = tx.execute(select(orders).where(orders.c.id == drill_id, orders.c.kind == DRILL)).one_or_none()
+    return None if row is None else _order(row)
+
+
+def drills(tx: Tx, service: str, limit: int = 10) -> Sequence[Order]:
+    """The newest drills of a service, newest first."""
+    query = select(orders).where(orders.c.kind == DRILL, orders.c.target == service)
+    return [_order(row) for row in tx.execute(query.order_by(orders.c.created_at.desc()).limit(limit))]
+
+
 def notes_of(tx: Tx, watch_id: str) -> Sequence[Order]:
     query = select(orders).where(orders.c.watch_id == watch_id, orders.c.kind == NOTE).order_by(orders.c.created_at)
     return [_order(row) for row in tx.execute(query)]
@@ -230,10 +244,10 @@ def _progress(order: Order) -> dict[str, Any]:
 
 
 def _order(row: Row[Any]) -> Order:
-    is_rollback = row.kind == ROLLBACK
+    is_rollback = row.kind != NOTE
     return Order(
         id=row.id,
-        watch_id=row.watch_id,
+        watch_id=row.watch_id or "",
         target=row.target,
         payload=codec.load(RollbackOrder, row.payload) if is_rollback else codec.load(Note, row.payload),
         state=RollbackState(row.state) if is_rollback else NoteState(row.state),

@@ -68,6 +68,7 @@ class Metrics:
         self.held_rollbacks = self._counter(
             "held_rollbacks", "Rollbacks that were left to a person although the mode is act.", "service hold"
         )
+        self.drills = self._counter("drills", "Dry-run orders by the state they came to.", "service state")
         self.blind_seconds = self._counter(
             "blind_seconds", "Time in which a required signal could not be measured.", "service"
         )

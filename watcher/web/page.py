@@ -16,7 +16,7 @@ from watcher.errors import ConflictError, MalformedError, NotFoundError
 from watcher.model.watch import Watch
 from watcher.store import rehearsals
 from watcher.verdict.explain import TITLES
-from watcher.web import auth, cookies, decide, rows, views, words
+from watcher.web import auth, cookies, decide, drills, rows, views, words
 from watcher.web.api import Before, meant
 from watcher.web.auth import APPROVE, Approver, Principal, Reader
 from watcher.web.context import Context, Web
@@ -79,12 +79,13 @@ def _first_step(web: Web) -> dict[str, Any]:
 
 @router.get("/services/{name}")
 def service_page(name: str, request: Request, web: Context, who: Reader) -> Response:
-    """What the service's rehearsal has shown."""
+    """What the service's rehearsal and its drills have shown."""
     if name not in web.services:
         raise NotFoundError(f"there is no service {name}")
     with web.database.read() as tx:
-        made = rehearsals.latest(tx, name)
-    return render(request, "service.html", service=name, made=made, words=words, who=who)
+        made, drilled = rehearsals.latest(tx, name), drills.shown(tx, name)
+    shown = drilled if web.services[name].rollback is not None else None
+    return render(request, "service.html", service=name, made=made, drills=shown, words=words, who=who)
 
 
 @router.get("/watches/{watch_id}")

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from watcher import __version__
 from watcher.errors import WatcherError
 from watcher.kit import clock
-from watcher.web import answers, api, hooks, page, probes
+from watcher.web import answers, api, drills, hooks, page, probes
 from watcher.web.connections import MOST_CONNECTIONS, MOST_HEAD, PatientProtocol
 from watcher.web.context import Token, Web
 from watcher.web.live import Live
@@ -40,7 +40,7 @@ def create_app(web: Web) -> FastAPI:
     app.state.web = web
     app.state.live = Live(web.database)
     answers.install(app)
-    for room in (probes, hooks, api, page):
+    for room in (probes, hooks, api, drills, page):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -70,12 +70,26 @@ _HOLDS = MappingProxyType(
     }
 )
 
+_DRILLS = MappingProxyType(
+    {
+        "accepted": Badge("Accepted", "good", "✓"),
+        "verified": Badge("Carried out", "good", "✓"),
+        "failed": Badge("Failed", "bad", "✕"),
+        "unknown": Badge("Not known", "unsure", "?"),
+    }
+)
+
 
 def badge(gate: str | None) -> Badge:
     """Of a watch, by its gate."""
     if gate is None:
         return Badge("Watching", "busy", "◔")
     return _GATES.get(gate, Badge(gate.capitalize(), "off", "\N{EN DASH}"))
+
+
+def drill_badge(state: str) -> Badge:
+    """Of a drill, by its state."""
+    return _DRILLS.get(state, Badge(state.capitalize(), "busy", "◔"))
 
 
 def sentence(watch: Mapping[str, Any]) -> str:
@@ -114,8 +128,8 @@ def rollback(watch: Mapping[str, Any]) -> Line | None:
     state, target = order["state"], order["target_version"] or "the version before"
     held = order.get("held")
     if state == "planned" and (held or watch["mode"] == "ask") and watch["ended_at"] is None:
-        why = f": {_HOLDS.get(held, held)}" if held else ""
-        return Line(f"Rollback to {target} waits for approval{why}", "bad", waits=True)
+        why = f" ({_HOLDS.get(held, held)})" if held else ""
+        return Line(f"Rollback to {target}{why} waits for approval", "bad", waits=True)
     line = _ROLLBACKS.get(state, Line(f"Rollback {state}", "off"))
     line = line._replace(text=line.text.format(target))
     return _with_recovery(watch, line) if state in ("accepted", "verified") else line

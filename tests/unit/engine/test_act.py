@@ -188,6 +188,63 @@ def test_after_a_crash_in_the_call_a_command_is_not_run_again(house: House, tmp_
     assert house.topics() == [Topic.ROLLBACK_UNKNOWN]
 
 
+def checked_command(tmp_path: Path, check: str) -> Any:
+    """A command that does not end in time, and what its check says; every check adds a line to `asked`."""
+    check = f"echo asked >> {tmp_path}/asked; {check}"
+    argv = ["sh", "-c", f"touch {tmp_path}/ran; sleep 9"]
+    return adapter("rollback", "command", argv=argv, timeout=0.3, check_argv=["sh", "-c", check])
+
+
+@pytest.mark.parametrize(
+    ("check", "state", "topic", "watch_state"),
+    [
+        ("exit 0", RollbackState.VERIFIED, Topic.ROLLBACK_ACCEPTED, WatchState.RECOVERING),
+        ("exit 2", RollbackState.ACCEPTED, Topic.ROLLBACK_ACCEPTED, WatchState.RECOVERING),
+        ("exit 1", RollbackState.FAILED, Topic.ROLLBACK_FAILED, WatchState.DONE),
+    ],
+)
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_target_that_can_be_asked_is_reconciled_and_not_called_again(
+    house: House, tmp_path: Path, check: str, state: RollbackState, topic: Topic, watch_state: WatchState, crashed: bool
+) -> None:
+    house.targets["checkout"] = checked_command(tmp_path, check)
+    house.plan(state=RollbackState.ATTEMPTED if crashed else RollbackState.PLANNED)
+    house.drain(NOW)
+    assert (tmp_path / "ran").exists() is not crashed
+    assert house.order().state is state
+    assert "the target says that it" in house.order().detail
+    assert (house.topics(), house.watch().state) == ([topic], watch_state)
+
+
+def test_a_target_that_cannot_tell_yet_is_asked_again_and_at_last_a_person_is(house: House, tmp_path: Path) -> None:
+    house.targets["checkout"] = checked_command(tmp_path, "exit 7")
+    house.plan()
+    for minute in range(30):
+        house.drain(NOW + 300 * minute)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert len(asked) == 8
+    assert house.order().state is RollbackState.UNKNOWN
+    assert house.topics() == [Topic.ROLLBACK_UNKNOWN]
+
+
+def test_an_idempotent_target_is_tried_again_first_and_asked_at_the_end(house: House) -> None:
+    def answer(request: Request) -> Answer:
+        if request.path == "/check/r-1":
+            return Answer.of({"state": "done"})
+        return Answer(reset=True) if request.path == "/rollback" else Answer(200)
+
+    house.receiver.answer = answer
+    url = house.receiver.url
+    check = f"{url}/check/{{rollback_id}}"
+    house.targets["checkout"] = adapter("rollback", "webhook", url=f"{url}/rollback", check_url=check, timeout=0.5)
+    house.plan()
+    for minute in range(30):
+        house.drain(NOW + 300 * minute)
+    assert house.keys() == ["r-1"] * 8
+    assert house.order().state is RollbackState.VERIFIED
+    assert Topic.ROLLBACK_UNKNOWN not in house.topics()
+
+
 def test_an_approval_that_nobody_gives_expires_and_says_so(house: House) -> None:
     house.plan(next_at=NOW + 1800, expires_at=NOW + 1800)
     house.drain(NOW + 1799)

@@ -12,14 +12,15 @@ from support.orders import an_order
 from support.plain_tools import plain_tools
 
 from watcher.errors import ExternalError, Fault
-from watcher.model.order import Receipt
+from watcher.model.order import Receipt, Standing
 from watcher.rollback import command
 from watcher.rollback.command import Command, CommandOptions, arguments, environment, last_line
 from watcher.rollback.output import CAP, Output
 
 
 def run(script: str, *more: str, **options: Any) -> Receipt:
-    made = CommandOptions.model_validate({"argv": ["/bin/sh", "-c", script, "sh", *more], "timeout": 20, **options})
+    given = {"argv": ["/bin/sh", "-c", script, "sh", *more], "timeout": 20, "heeds_dry_run": True}
+    made = CommandOptions.model_validate(given | options)
     return Command("cd", made, plain_tools()).trigger(an_order(dry_run=True))
 
 
@@ -190,3 +191,45 @@ def _runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def checking(script: str) -> Command:
+    options = {"argv": ["/bin/true"], "check_argv": ["/bin/sh", "-c", script, "sh", "{rollback_id}"], "timeout": 20}
+    return Command("cd", CommandOptions.model_validate(options), plain_tools())
+
+
+@pytest.mark.parametrize(
+    ("script", "standing"),
+    [
+        ('test "$1" = rb_01', Standing.DONE),
+        ('test "$WATCHER_ROLLBACK_ID" = another', Standing.NOT_DONE),
+        ("exit 2", Standing.RUNNING),
+    ],
+)
+def test_what_the_program_that_checks_says(script: str, standing: Standing) -> None:
+    target = checking(script)
+    assert target.can_check
+    assert target.check(an_order()) is standing
+
+
+def test_any_other_status_says_nothing() -> None:
+    with pytest.raises(ExternalError, match="sh: ended with status 7: no such cluster") as error:
+        checking("echo no such cluster; exit 7").check(an_order())
+    assert not error.value.permanent
+
+
+def test_without_a_program_that_checks_it_cannot_be_asked() -> None:
+    target = Command("cd", CommandOptions(argv=("/bin/true",)), plain_tools())
+    assert not target.can_check
+    with pytest.raises(ExternalError, match="no check_argv"):
+        target.check(an_order())
+
+
+def test_a_drill_starts_no_program_that_may_take_it_for_earnest(tmp_path: Path) -> None:
+    trace = tmp_path / "ran"
+    plain = ("/usr/bin/touch", str(trace))
+    with pytest.raises(ExternalError, match="touch: not started: nothing says that it heeds WATCHER_DRY_RUN") as error:
+        Command("cd", CommandOptions(argv=plain), plain_tools()).trigger(an_order(dry_run=True))
+    assert (error.value.sent, error.value.permanent, trace.exists()) == (False, True, False)
+    Command("cd", CommandOptions(argv=plain, heeds_dry_run=True), plain_tools()).trigger(an_order(dry_run=True))
+    assert trace.exists()

@@ -14,8 +14,11 @@ from support.plain_tools import plain_tools
 
 from watcher.errors import ExternalError
 from watcher.kit.http import Response
+from watcher.kit.signatures import signing_key, verify_standard
+from watcher.model.order import Standing
 from watcher.rollback.webhook import Webhook, WebhookOptions, headers, payload, reference
 
+NOW = 1_795_317_000.0
 SECRET = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtMDE="
 
 
@@ -119,3 +122,38 @@ def test_the_url_must_be_one_and_is_not_shown(url: str) -> None:
         WebhookOptions.model_validate({"url": url})
     assert "expected an http or https URL" in str(error.value)
     assert "hunter2" not in "".join(problem["msg"] for problem in error.value.errors())
+
+
+@pytest.mark.parametrize(
+    ("answer", "standing"),
+    [
+        (Answer.of({"state": "done"}), Standing.DONE),
+        (Answer.of({"state": "running", "more": 1}), Standing.RUNNING),
+        (Answer.of({"state": "not_done"}), Standing.NOT_DONE),
+        (Answer(404), Standing.NOT_DONE),
+    ],
+)
+def test_what_the_receiver_says_of_an_order(server: FaultServer, answer: Answer, standing: Standing) -> None:
+    server.answer = lambda _request: answer
+    target = webhook(server.url, NOW, secret=SECRET, check_url=f"{server.url}/orders/{{rollback_id}}?t=1")
+    assert target.can_check
+    assert target.check(an_order(rollback_id="rb/01")) is standing
+    (request,) = server.requests
+    assert (request.method, request.path, request.headers["webhook-id"]) == ("GET", "/orders/rb%2F01", "rb/01")
+    verify_standard([signing_key(SECRET)], request.headers, b"", NOW)
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(500), Answer(200, body=b"done"), Answer.of(["done"]), Answer.of({"state": "ok"}), Answer.of({})]
+)
+def test_what_says_nothing_known_is_an_error(server: FaultServer, answer: Answer) -> None:
+    server.answer = lambda _request: answer
+    with pytest.raises(ExternalError):
+        webhook(server.url, NOW, check_url=f"{server.url}/{{rollback_id}}").check(an_order())
+
+
+@pytest.mark.parametrize("url", ["ftp://cd/{rollback_id}", "https://cd.example/last"])
+def test_a_check_url_asks_about_one_rollback(url: str) -> None:
+    with pytest.raises(ValidationError):
+        WebhookOptions.model_validate({"url": "https://cd.example", "check_url": url})
+    assert not webhook("https://cd.example", NOW).can_check

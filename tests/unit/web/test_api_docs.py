@@ -15,6 +15,7 @@ from watcher.cli.wait import EXITS, TIMED_OUT
 from watcher.model.order import RollbackState
 from watcher.model.watch import WatchState
 from watcher.web.auth import SCOPES
+from watcher.web.drills import DrillView
 from watcher.web.schemas import ChartsView, ChartView, DeployView, RollbackDetail, SignalView, WatchDetail
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -23,7 +24,9 @@ PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
 WORDS = set(re.findall(r"[A-Za-z_]+", " ".join(re.findall(r"`([^`]+)`", PROSE))))
 
 
-@pytest.mark.parametrize("model", [WatchDetail, RollbackDetail, SignalView, DeployView, ChartsView, ChartView])
+@pytest.mark.parametrize(
+    "model", [WatchDetail, RollbackDetail, SignalView, DeployView, ChartsView, ChartView, DrillView]
+)
 def test_every_name_of_an_answer_is_there(model: type[BaseModel]) -> None:
     assert set(model.model_fields) - WORDS == set()
 
@@ -47,7 +50,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_the_commands_have_the_options_that_are_named() -> None:
-    for command in ("status", "explain", "wait", "deploy", "approve", "refuse"):
+    for command in ("status", "explain", "wait", "deploy", "approve", "refuse", "drill"):
         text = CliRunner().invoke(cli, [command, "--help"]).output
         assert {"--url", "--token", "--ca-file"} <= set(re.findall(r"--[a-z-]+", text)), command
     deploy = CliRunner().invoke(cli, ["deploy", "--help"]).output
