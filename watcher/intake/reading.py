@@ -22,8 +22,13 @@ def json_object(body: bytes) -> dict[str, Any]:
     """`body` as a JSON object (RFC 8259) in UTF-8; a key twice or a NaN is refused rather than guessed at."""
     try:
         value = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise MalformedError("", "a JSON object in UTF-8") from None
+    except UnicodeDecodeError as error:
+        raise MalformedError("", f"a JSON object in UTF-8, which byte {error.start + 1} is not") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise MalformedError("", f"a JSON object in UTF-8; what came is none at {where}") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, or thousands of brackets
+        raise MalformedError("", "a JSON object in UTF-8, without endless numbers or nesting") from None
     if not isinstance(value, dict):
         raise MalformedError("", "a JSON object in UTF-8")
     return value
@@ -93,4 +98,4 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(name)
+    raise MalformedError("", f"a JSON object in UTF-8; JSON has no {name}")

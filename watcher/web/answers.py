@@ -76,6 +76,8 @@ def _ours(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)  # noqa: S101 -- the handler is installed for it
+    if error.status_code == 400:  # nothing of ours: FastAPI could not read the body
+        return _answer(request, 400, malformed("", "JSON in UTF-8"))
     phrase = HTTPStatus(error.status_code).phrase
     text = phrase.lower() if error.detail == phrase else str(error.detail)
     return _answer(request, error.status_code, {"error": text}, dict(error.headers or {}))
@@ -95,6 +97,10 @@ def _expected(problem: dict[str, Any]) -> str:
         return "a value"
     if problem["type"] == "extra_forbidden":
         return "no such key"
+    if problem["type"] == "model_attributes_type":
+        return "a JSON object, sent as application/json"
+    if problem["type"] == "string_type":
+        return "text"
     return str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
 
 

@@ -70,10 +70,27 @@ def test_the_three_names_are_needed(key: str) -> None:
     assert error.value.field == key
 
 
-def test_the_body_as_a_whole() -> None:
-    for body in (b"", b"[]", b"\xef\xbb\xbf{}"):
-        with pytest.raises(MalformedError, match=r"^expected a JSON object in UTF-8$"):
-            parse_deploy({}, body, NOW)
+@pytest.mark.parametrize(
+    ("body", "end"),
+    [
+        (b"", "; what came is none at line 1, column 1"),
+        (b"[]", ""),
+        (b"\xef\xbb\xbf{}", "; what came is none at line 1, column 1"),
+        (b'{"a": 1,\n b}', "; what came is none at line 2, column 2"),
+        (b'{"a": "\xff"}', ", which byte 8 is not"),
+        (b'{"a": -Infinity}', "; JSON has no -Infinity"),
+        (b'{"a": NaN}', "; JSON has no NaN"),
+        (b"[" * 100_000, ", without endless numbers or nesting"),
+        (b'{"a": ' + b"9" * 5000 + b"}", ", without endless numbers or nesting"),
+    ],
+)
+def test_the_body_as_a_whole(body: bytes, end: str) -> None:
+    with pytest.raises(MalformedError) as raised:
+        parse_deploy({}, body, NOW)
+    assert (raised.value.field, raised.value.expected) == ("", f"a JSON object in UTF-8{end}")
+
+
+def test_a_key_that_stands_there_twice_is_not_guessed_at() -> None:
     with pytest.raises(MalformedError, match="version: expected to stand in its object once"):
         parse_deploy({}, b'{"version": "1", "version": "2"}', NOW)
 

@@ -331,3 +331,21 @@ def test_the_api_speaks_plain_json(shown: Running) -> None:
     answer = shown.get("/api/v1/watches/w-0043/chart")
     assert answer.headers["content-type"] == "application/json"
     json.loads(answer.body, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "expected"),
+    [
+        (b'{"reason": "x"}', "text/plain", "a JSON object, sent as application/json"),
+        (b"[]", "application/json", "a JSON object, sent as application/json"),
+        (b'{"reason": NaN}', "application/json", "text"),
+        (b'{"reason"', "application/json", "JSON"),
+        (b"[" * 30_000, "application/json", "JSON in UTF-8"),
+        (b"\xff", "application/json", "JSON in UTF-8"),
+    ],
+)
+def test_a_decision_that_cannot_be_read_is_told_what_was_expected(
+    shown: Running, body: bytes, content_type: str, expected: str
+) -> None:
+    answer = shown.ask("POST", "/api/v1/watches/w-0043/approve", body=body, headers={"content-type": content_type})
+    assert (answer.status, answer.json()["expected"]) == (400, expected)
