@@ -118,12 +118,18 @@ def look(placebo: Placebo, series: Mapping[str, Series], at: float, previous: Fi
 
 
 def run(placebo: Placebo) -> list[Seen]:
-    """The looks at the placebo as it was, up to a call; only the last one where that proves the others quiet.
+    """The looks at the placebo as it was, up to a call; only the last of them where that one tells what the others do.
 
-    A signal's evidence never falls from look to look, so a last look that is plainly quiet had only quiet ones before.
+    A signal's evidence never falls from look to look, so a last look that is plainly quiet had only quiet ones before,
+    and one that calls harm has had the same evidence from the first call on.
     """
     last = look(placebo, placebo.known, placebo.looks[-1], None)
-    return [last] if _plain(last) else walk(placebo, placebo.known)
+    if _plain(last):
+        return [last]
+    number = first_call(placebo, placebo.known) if last.called else None
+    if number is None:
+        return walk(placebo, placebo.known)
+    return [look(placebo, placebo.known, placebo.looks[number - 1], None)]
 
 
 def walk(placebo: Placebo, series: Mapping[str, Series]) -> list[Seen]:
