@@ -48,7 +48,7 @@ def _whole(made: Rehearsal) -> Iterator[str]:
     if made.pooled is not None:
         known = made.pooled.false_calls
         yield (
-            f"With {made.pooled.rehearsals - 1} earlier rehearsals, at other times of the past: {known.hits} of"
+            f"With {_earlier(made.pooled.rehearsals - 1)}, at other times of the past: {known.hits} of"
             f" {known.trials} placebos, that is {interval(known)}."
         )
     if made.known_false.low > made.false_rollback_probability:
@@ -77,6 +77,10 @@ def _resolution(made: Rehearsal, chosen: str) -> Iterator[str]:
         f"Below that it is extrapolated, not measured: if the scores' tail goes on as it began, harm is called falsely"
         f" in {_small(tail.value)} of deploys ({_small(tail.low)} to {_small(tail.high)})."
     )
+
+
+def _earlier(count: int) -> str:
+    return f"{count} earlier rehearsal{'s' if count > 1 else ''}"
 
 
 def _small(probability: float) -> str:

@@ -24,11 +24,18 @@ _TIMED = 10  # placebos in which it is found out how soon harm is called: enough
 
 @dataclass(frozen=True, slots=True)
 class Harmed:
-    """One placebo with injected harm: shape -> the least that was called, infinite if none was; not every shape."""
+    """One placebo with injected harm.
+
+    Attributes:
+        smallest: shape -> the least that was called, infinite if none was; not every shape.
+        seen: whether a step as large as must be seen was called; `vetoed`: whether it was put down to the past.
+    """
 
     turn: int
     placebo: Placebo
     smallest: dict[str, float]
+    seen: bool
+    vetoed: bool
 
 
 @dataclass(slots=True)
@@ -68,7 +75,13 @@ class Tally:
             self.near[shape] = place
             smallest[shape] = sizes[place] if place < len(sizes) else math.inf
             least = max(least, place if shape == injection.SHAPES[0] else 0)
-        self.harmed.append(Harmed(turn, one, smallest))
+        # Asked apart: a veto may strike a large harm where it spared a smaller one.
+        seen = placebo.look(one, harmed(one, self.signal, turn, self.signal.must_see, "step"), one.looks[-1], None)
+        self.harmed.append(Harmed(turn, one, smallest, seen.called, _is_vetoed(seen)))
+
+
+def _is_vetoed(seen: Seen) -> bool:
+    return any(each.reason is Reason.PRE_EXISTING for each in seen.assessments)
 
 
 def first(called: Callable[[int], bool], count: int, least: int, near: int) -> int:
@@ -132,9 +145,11 @@ def conclude(service: Service, tally: Tally) -> SignalRehearsal:
 
 
 def _shape(signal: Signal, tally: Tally, shape: str, spacing: float, whole: float) -> ShapeRehearsal:
-    found = sorted(each.smallest[shape] for each in tally.harmed if shape in each.smallest)
+    tried = [each for each in tally.harmed if shape in each.smallest]
+    found = sorted(each.smallest[shape] for each in tried)
     size = found[math.ceil(POWER * len(found)) - 1]
-    seen = sum(each <= signal.must_see for each in found)
+    is_step = shape == injection.SHAPES[0]
+    seen = sum(each.seen if is_step else each.smallest[shape] <= signal.must_see for each in tried)
     return ShapeRehearsal(
         name=shape,
         detectable=size if math.isfinite(size) else None,
@@ -144,7 +159,10 @@ def _shape(signal: Signal, tally: Tally, shape: str, spacing: float, whole: floa
 
 
 def _followed(tally: Tally, tried: float) -> tuple[list[int], list[float], int]:
-    """A step of the size `tried`: looks and seconds until it was called, and how often it was put down to before."""
+    """A step of the size `tried`: looks and seconds until it was called.
+
+    And how often a step, of that size or of what must be seen, was put down to before the deploy.
+    """
     looks: list[int] = []
     seconds: list[float] = []
     vetoes = 0
@@ -152,13 +170,12 @@ def _followed(tally: Tally, tried: float) -> tuple[list[int], list[float], int]:
         one = each.placebo
         called = each.smallest["step"] <= tried
         if called and len(looks) >= _TIMED:
+            vetoes += each.vetoed
             continue
         series = harmed(one, tally.signal, each.turn, tried, "step")
         number = placebo.first_call(one, series) if called else None
         if number is not None:
             looks.append(number)
             seconds.append(one.looks[number - 1] - one.context.started_at)
-        else:
-            last = placebo.look(one, series, one.looks[-1], None)
-            vetoes += any(each.reason is Reason.PRE_EXISTING for each in last.assessments)
+        vetoes += each.vetoed or (number is None and _is_vetoed(placebo.look(one, series, one.looks[-1], None)))
     return looks, seconds, vetoes

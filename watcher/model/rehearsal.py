@@ -89,7 +89,8 @@ class SignalRehearsal:
             largest that was tried.
         tried: the harm at which the time and the veto were measured: `detectable`, or the largest.
         looks, seconds: median until that harm was called, among those in which it was; None if in none.
-        vetoed: how often the claim "it was there before the deploy" was made of the harm `tried`.
+        vetoed: how often the claim "it was there before the deploy" was made of the harm `tried`, or of as much as
+            policy says must be seen.
         advice: what would help, in plain words.
         shapes: each shape of harm; empty if the signal could not be judged.
     """

@@ -92,7 +92,7 @@ def test_rehearsals_of_several_days_are_pooled_and_go_on_elsewhere(busy: Rehears
     assert second.pooled.false_calls.trials == 6
     assert second.pooled.resolved == pytest.approx(1 - 0.05 ** (1 / 6))
     assert second.known_false == second.pooled.false_calls
-    assert "With 1 earlier rehearsals" in " ".join(second.sentences)
+    assert "With 1 earlier rehearsal, " in " ".join(second.sentences)
     assert rehearsed(history, placebos=3, earlier=[busy]).pooled is None  # other signals, another policy
     incident = (first.judged[0].start, first.judged[0].start + 60)
     third = rehearsed(history, placebos=1, earlier=[first], incidents=[incident])
