@@ -10,30 +10,33 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from threading import Event
-from typing import Any
 
 from watcher import __version__, reloading
 from watcher.adapters import Adapters, build_adapters, samples, signals_of
+from watcher.engine import heartbeat
 from watcher.engine.act import Actor
 from watcher.engine.awaiting import migrated
 from watcher.engine.collect import Collector
+from watcher.engine.exposing import expose_store
 from watcher.engine.gather import Gather
 from watcher.engine.guard import Guard, guarded
+from watcher.engine.heartbeat import Heartbeat
 from watcher.engine.housekeeping import Housekeeper
 from watcher.engine.lease import RENEW_SECONDS, Keeper
 from watcher.engine.loop import Loop, Supervisor
 from watcher.engine.observations import Observations
 from watcher.engine.rehearsal_process import RehearsalProcess
-from watcher.engine.rehearser import Rehearser, exposed
+from watcher.engine.rehearser import Rehearser
 from watcher.engine.send import Sender
 from watcher.engine.watch import Watcher
 from watcher.errors import StoreUnavailableError
 from watcher.intake.generic import parse_deploy
 from watcher.kit import clock
+from watcher.kit.http import HttpClient
 from watcher.model.service import Service
 from watcher.ports import Collects, MetricSource
-from watcher.settings import Settings
-from watcher.store import orders, watches
+from watcher.settings import HeartbeatOptions, Settings
+from watcher.store import watches
 from watcher.store.database import Database
 from watcher.telemetry import logs
 from watcher.telemetry.health import Heartbeats
@@ -90,7 +93,7 @@ class App:
         self._teardown.callback(database.close)
         adapters = build_adapters(self.settings, database)
         keeper = Keeper(database, self.owner)
-        self._expose_store(database)
+        expose_store(self.metrics, database)
         server = Server()
         server.start(create_app(self._web(database, adapters)), self.settings.server.host, self.settings.server.port)
         self.server = server
@@ -175,19 +178,6 @@ class App:
         except StoreUnavailableError as error:
             self.log.warning("store_unavailable", error=str(error))
 
-    def _expose_store(self, database: Database) -> None:
-        def counted(query: Callable[[Any], Any]) -> Callable[[], Any]:
-            def ask() -> Any:
-                try:
-                    with database.read() as tx:
-                        return query(tx)
-                except StoreUnavailableError:
-                    return {}  # a scrape must not fail because the store does: absent series say so
-
-            return ask
-
-        self.metrics.watch_store(counted(watches.count_by_state), counted(orders.count), counted(exposed))
-
     def _loops(self, database: Database, adapters: Adapters, keeper: Keeper) -> list[Loop]:
         url = self.settings.server.external_url
         with database.read() as tx:  # running watches keep their signals, whatever the file says now
@@ -228,19 +218,22 @@ class App:
             Loop("housekeeping", housekeeper.step, 60.0),
             Loop("rehearse", rehearser.step, 5.0),
         ]
+        if self.settings.heartbeat is not None:
+            loops.append(self._beating(self.settings.heartbeat, database, keeper, guards))
         return loops
+
+    def _beating(
+        self, options: HeartbeatOptions, database: Database, keeper: Keeper, guards: Mapping[str, Guard]
+    ) -> Loop:
+        checks = heartbeat.checks(self.heartbeats.dead, database, keeper, guards, options.blind_after)
+        url, log = options.url.get_secret_value(), logs.logger("heartbeat")
+        heart = Heartbeat(HttpClient(options), url, options.interval, checks, self.metrics, log)
+        return Loop("heartbeat", heart.step, 1.0)
 
     def _collecting(
         self, policies: Sequence[Service], keeper: Keeper, name: str, source: Collects, guard: Guard
     ) -> Loop:
-        collector = Collector(
-            keeper,
-            name,
-            source,
-            signals_of(policies, name),
-            guard,
-            logs.logger("collect"),
-        )
+        collector = Collector(keeper, name, source, signals_of(policies, name), guard, logs.logger("collect"))
         return Loop(f"collect-{name}", collector.step, min(source.interval / 10, 1.0))
 
     def _web(self, database: Database, adapters: Adapters) -> Web:

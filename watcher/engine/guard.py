@@ -32,6 +32,8 @@ DOWN = frozenset(
     }
 )
 
+_LATELY = 900.0  # seconds after which a failure no longer says how a source fares
+
 
 class Guard:
     """One source as this process meets it; safe to use from several threads."""
@@ -51,6 +53,7 @@ class Guard:
         self._breaker = Breaker(jitter)
         self._state = State.CLOSED
         self._blind_since: float | None = None
+        self._down_since: float | None = None
         self._said = ""
         metrics.source_blind.labels(name)
         self._show()
@@ -91,6 +94,13 @@ class Guard:
         self._succeeded()
         return answer
 
+    def down_for(self) -> float:
+        """For how many seconds it has not answered; 0 if it does, or nobody has asked it lately."""
+        first, last = self._down_since, self._blind_since
+        if first is None or last is None or self._monotonic() - last > _LATELY:
+            return 0.0
+        return self._monotonic() - first
+
     def count(self, error: ExternalError) -> None:
         """Counts an error that says nothing of the source's health."""
         self._metrics.source_errors.labels(self.name, error.fault.value).inc()
@@ -113,6 +123,7 @@ class Guard:
         now = self._monotonic()
         if self._blind_since is not None:
             self._metrics.source_blind.labels(self.name).inc(max(now - self._blind_since, 0.0))
+        self._down_since = None if ended else self._down_since if self._down_since is not None else now
         self._blind_since = None if ended else now
 
     def _show(self, error: str = "") -> None:

@@ -31,6 +31,7 @@ class Keeper:
         self._orders: dict[str, float] = {}
         self._named: dict[Held, float] = {}
         self._lock = Lock()
+        self._renewed = clock.monotonic()
 
     @contextmanager
     def keeping_watch(self, watch_id: str) -> Iterator[None]:
@@ -62,14 +63,18 @@ class Keeper:
             held_watches = [watch_id for watch_id, since in self._watches.items() if since > limit]
             named = [held for held, since in self._named.items() if since > limit]
             held_orders = list(self._orders)
-        if not held_watches and not held_orders and not named:
-            return False
-        with self._database.write(alone=False) as tx:
-            watches.renew(tx, self.owner, held_watches, LEASE_SECONDS)
-            orders.renew(tx, self.owner, held_orders, LEASE_SECONDS)
-            for held in named:
-                memory.renew(tx, held, LEASE_SECONDS)
+        if held_watches or held_orders or named:
+            with self._database.write(alone=False) as tx:
+                watches.renew(tx, self.owner, held_watches, LEASE_SECONDS)
+                orders.renew(tx, self.owner, held_orders, LEASE_SECONDS)
+                for held in named:
+                    memory.renew(tx, held, LEASE_SECONDS)
+        self._renewed = clock.monotonic()
         return False
+
+    def since_renewal(self) -> float:
+        """Seconds since the leases were renewed, or there were none to renew."""
+        return clock.monotonic() - self._renewed
 
     def let_go(self) -> None:
         """Ends the named leases of this process, so that another takes over at once."""

@@ -158,7 +158,7 @@ class HttpClient:
             self._observer(_host(url), clock.monotonic() - began, fault)
 
     def _check_address(self, url: str) -> None:
-        if self._origin is not None and _origin(url) != self._origin:
+        if self._origin is not None and origin(url) != self._origin:
             raise ExternalError(
                 f"{_host(url)}: not the configured address", fault=Fault.FORBIDDEN_ADDRESS, permanent=True, sent=False
             )
@@ -186,7 +186,7 @@ def _host(url: str) -> str:
         return "?"
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
     """What must be the same for two addresses to be one server's: scheme, host, port."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
@@ -195,7 +195,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _origin_of(connection: Connection) -> tuple[str, str | None, int | None] | None:
     url = getattr(connection, "url", None)
     text = url.get_secret_value() if isinstance(url, SecretStr) else url
-    return _origin(text) if isinstance(text, str) else None
+    return origin(text) if isinstance(text, str) else None
 
 
 def _read(answer: requests.Response, deadline: float, cap: int, host: str) -> bytes:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from watcher.errors import ExternalError, Fault
-from watcher.kit.http import Connection, HttpStatusError
+from watcher.kit.http import Connection, HttpStatusError, origin
 from watcher.kit.outside import is_clean, is_web_url
 from watcher.kit.signatures import SigningSecret, sign_standard, signing_key
 from watcher.model.order import Receipt, RollbackOrder, Standing
@@ -51,6 +51,13 @@ class WebhookOptions(Connection):
         if url is not None and _ID not in url.get_secret_value():
             raise ValueError("expected {rollback_id} in the URL, to ask about one rollback")
         return url
+
+    @model_validator(mode="after")
+    def _asks_the_same_server(self) -> Self:
+        urls = [url.get_secret_value() for url in (self.url, self.check_url) if url is not None]
+        if len({origin(url) for url in urls}) > 1:
+            raise ValueError("check_url is on another server (expected the scheme, host and port of url)")
+        return self
 
 
 class Webhook:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from watcher.settings.loading import load
+from watcher.settings.options import HeartbeatOptions
 from watcher.settings.published import json_schema
 from watcher.settings.reference import markdown
 from watcher.settings.types import Adapter, Server, Settings, Token
 
-__all__ = ["Adapter", "Server", "Settings", "Token", "json_schema", "load", "markdown"]
+__all__ = ["Adapter", "HeartbeatOptions", "Server", "Settings", "Token", "json_schema", "load", "markdown"]

@@ -12,7 +12,7 @@ from watcher.settings.report import Report
 from watcher.settings.services import compile_services, inherited
 from watcher.settings.types import Server, Settings
 
-SECTIONS = ("server", "store", *sections.ADAPTER_SECTIONS, "limits", "defaults", "services")
+SECTIONS = ("server", "store", *sections.ADAPTER_SECTIONS, "heartbeat", "limits", "defaults", "services")
 
 
 def load(path: str, environ: Mapping[str, str]) -> Settings:
@@ -26,6 +26,8 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
     top = _top(file.value, report)
     server = sections.server(top["server"], report)
     store_url = sections.store_url(top["store"], report)
+    given = isinstance(file.value, dict) and "heartbeat" in file.value
+    heartbeat = sections.heartbeat(top["heartbeat"], report, given=given)
     rollbacks_per_hour = sections.rollbacks_per_hour(top["limits"], report)
     known = sections.known(top, report)
     defaults = inherited(top["defaults"], report)
@@ -42,6 +44,7 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
         rollbacks=MappingProxyType(rollbacks),
         services=MappingProxyType({service.name: service for service in services}),
         rollbacks_per_hour=rollbacks_per_hour,
+        heartbeat=heartbeat,
         warnings=report.warnings,
     )
 

@@ -10,6 +10,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from watcher.kit.http import Connection
+from watcher.kit.outside import is_web_url
 from watcher.kit.units import Duration, Share
 from watcher.model.service import Freeze, Harm, Kind, Mode, Role
 from watcher.verdict import freezes
@@ -88,6 +90,27 @@ class StoreOptions(_Section):
         default=None,
         description="Database URL instead of `path`: `sqlite:///file` or `postgresql://user:password@host/database`.",
     )
+
+
+class HeartbeatOptions(Connection):
+    """A URL that is called while all is well: who expects the call notices when the watcher is no more.
+
+    It is left out while a loop is dead, the store takes no writes, leases are not renewed, a look is five minutes late,
+    or a source has not answered for `blind_after`.
+    """
+
+    url: SecretStr = Field(description="What is called, by GET; never shown, for whoever has it can keep it quiet.")
+    interval: Duration = Field(default=60.0, ge=5, le=DAY, description="Time between calls.")
+    blind_after: Duration = Field(
+        default=900.0, ge=60, le=DAY, description="How long a source that is asked may fail before the calls stop."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_web_url(cls, url: SecretStr) -> SecretStr:
+        if not is_web_url(url.get_secret_value()):
+            raise ValueError("expected an http or https URL; a user and password go into `username` and `password`")
+        return url
 
 
 class LimitsOptions(_Section):

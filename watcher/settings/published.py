@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from watcher import registry
 from watcher.kit.http import Connection
 from watcher.settings.options import (
+    HeartbeatOptions,
     LimitsOptions,
     PolicyOptions,
     ServerOptions,
@@ -42,6 +43,7 @@ def json_schema() -> dict[str, Any]:
         "server": catalogue.of(ServerOptions),
         "store": catalogue.of(StoreOptions),
         **{section: _named(catalogue.adapters(section)) for section in ADAPTER_SECTIONS},
+        "heartbeat": catalogue.of(HeartbeatOptions),
         "limits": catalogue.of(LimitsOptions),
         "defaults": catalogue.of(PolicyOptions),
         "services": _named(_service(catalogue)) | {"minProperties": 1},

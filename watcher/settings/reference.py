@@ -15,6 +15,7 @@ from watcher.kit.units import DURATION_WORDS, SHARE_WORDS, write_duration
 from watcher.settings import shapes
 from watcher.settings.options import (
     FreezeOptions,
+    HeartbeatOptions,
     LimitsOptions,
     PolicyOptions,
     ProxyOptions,
@@ -39,6 +40,7 @@ def _lines() -> Iterator[str]:
     yield from _table("`server.tokens[]`", TokenOptions)
     yield from _table("`server.proxy`", ProxyOptions)
     yield from _table("`store`", StoreOptions)
+    yield from _adapter("`heartbeat`", HeartbeatOptions)
     yield from _table("`limits`", LimitsOptions)
     yield from _table("`defaults`, and every service", PolicyOptions)
     yield from _table("`freeze[]`", FreezeOptions)

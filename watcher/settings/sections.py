@@ -15,7 +15,14 @@ from watcher import registry
 from watcher.kit.outside import is_web_url
 from watcher.settings import shapes
 from watcher.settings.document import Path
-from watcher.settings.options import LimitsOptions, ProxyOptions, ServerOptions, StoreOptions, TokenOptions
+from watcher.settings.options import (
+    HeartbeatOptions,
+    LimitsOptions,
+    ProxyOptions,
+    ServerOptions,
+    StoreOptions,
+    TokenOptions,
+)
 from watcher.settings.report import Report
 from watcher.settings.types import Adapter, Server, Token, is_loopback
 from watcher.web.clients import Proxies
@@ -125,6 +132,11 @@ def store_url(raw: Mapping[str, Any], report: Report) -> SecretStr | None:
             "not a database that can be used (expected sqlite:///file or postgresql://user:password@host/database)",
         )
     return SecretStr(url)
+
+
+def heartbeat(raw: Mapping[str, Any], report: Report, *, given: bool) -> HeartbeatOptions | None:
+    """What is called while all is well; None if the section is not there."""
+    return report.validated(HeartbeatOptions, raw, ("heartbeat",)) if given else None
 
 
 def rollbacks_per_hour(raw: Mapping[str, Any], report: Report) -> int:

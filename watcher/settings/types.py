@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from watcher.errors import Problem
 from watcher.model.service import Service
+from watcher.settings.options import HeartbeatOptions
 from watcher.web.clients import Proxies
 from watcher.web.limits import Rates
 
@@ -70,6 +71,7 @@ class Settings:
         store_url: SQLAlchemy URL.
         rollbacks: service name -> its rollback target.
         rollbacks_per_hour: how many of all services together may go without a person's word.
+        heartbeat: what is called while all is well; None: nothing.
         warnings: what is allowed and yet probably not meant.
     """
 
@@ -83,6 +85,7 @@ class Settings:
     rollbacks: Mapping[str, Adapter]
     services: Mapping[str, Service]
     rollbacks_per_hour: int = 3
+    heartbeat: HeartbeatOptions | None = None
     warnings: tuple[Problem, ...] = ()
 
     def __repr__(self) -> str:

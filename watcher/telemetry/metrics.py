@@ -69,6 +69,7 @@ class Metrics:
             "held_rollbacks", "Rollbacks that were left to a person although the mode is act.", "service hold"
         )
         self.drills = self._counter("drills", "Dry-run orders by the state they came to.", "service state")
+        self.heartbeats_sent = self._counter("heartbeats", "Calls of the outside heartbeat.", "outcome")
         self.blind_seconds = self._counter(
             "blind_seconds", "Time in which a required signal could not be measured.", "service"
         )

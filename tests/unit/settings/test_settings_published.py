@@ -19,6 +19,7 @@ from watcher.kit.http import Polled
 from watcher.settings.loading import SECTIONS
 from watcher.settings.options import (
     FreezeOptions,
+    HeartbeatOptions,
     LimitsOptions,
     PolicyOptions,
     ServerOptions,
@@ -33,7 +34,8 @@ CONFIG = ROOT / "config"
 EXAMPLES = ("watcher.example.yaml", "watcher.minimal.yaml")
 
 OWN = (
-    *(ServerOptions, TokenOptions, StoreOptions, LimitsOptions, PolicyOptions, FreezeOptions, ServiceOptions),
+    *(ServerOptions, TokenOptions, StoreOptions, HeartbeatOptions, LimitsOptions, PolicyOptions),
+    *(FreezeOptions, ServiceOptions),
     *(SignalOptions, Polled),
 )
 ADAPTERS = [(section, kind) for section in registry.TABLES for kind in registry.kinds(section)]
