@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -64,11 +64,11 @@ class Daemon:
         finally:
             self.__exit__()
 
-    def start(self, *, wait: bool = True) -> None:
-        """Returns once the daemon is ready, or at once."""
+    def start(self, *, wait: bool = True, through: Sequence[str] = ("watcher",)) -> None:
+        """Returns once the daemon is ready, or at once; `through` is the module that runs it, and its arguments."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "watcher", "run", "--config", str(self.config), "--log-format", "json"],
+                [sys.executable, "-m", *through, "run", "--config", str(self.config), "--log-format", "json"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -90,6 +90,11 @@ class Daemon:
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(12)
+
+    def died(self, seconds: float) -> int:
+        """The exit status of a daemon that ends by itself, negative for a signal."""
+        assert self._process is not None
+        return self._process.wait(seconds)
 
     def kill(self) -> None:
         """SIGKILL, as a power cut would."""

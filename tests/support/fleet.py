@@ -148,7 +148,7 @@ class Sender:
     accepted: dict[str, tuple[str, str]] = field(default_factory=dict)
     turn: int = 0
 
-    def deploy(self, service: str, ago: float = 0.0, seconds: float = 60.0) -> None:
+    def deploy(self, service: str, ago: float = 0.0, seconds: float = 600.0) -> None:
         """Announces a deploy that finished `ago` seconds ago."""
         at = time.time() - ago
         self.around.deployed[service] = at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -15,6 +16,7 @@ from watcher.model.service import Service
 from watcher.model.watch import Watch, WatchState
 
 REPEAT_WINDOW = 600.0  # the same body without any id within this time is the same deploy
+_WILD = re.compile(r"[*?\[]").search
 _ORDER = (Phase.ANNOUNCED, Phase.STARTED, Phase.FINISHED)
 
 
@@ -50,8 +52,13 @@ def matching(attributes: Mapping[str, str], services: Iterable[Service]) -> tupl
     return tuple(
         service
         for service in services
-        if all(name in attributes and fnmatchcase(attributes[name], pattern) for name, pattern in service.match.items())
+        if all(name in attributes and _fits(attributes[name], pattern) for name, pattern in service.match.items())
     )
+
+
+def _fits(value: str, pattern: str) -> bool:
+    # Most patterns are plain, and there may be thousands of services.
+    return value == pattern or (_WILD(pattern) is not None and fnmatchcase(value, pattern))
 
 
 def merge(known: Deploy | None, event: DeployEvent, *, identity: str, hook: str, received_at: float) -> Deploy:

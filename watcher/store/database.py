@@ -14,6 +14,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from watcher.errors import StoreUnavailableError
 from watcher.store.engines import postgresql_engine, sqlite_engine
+from watcher.store.together import Together
 from watcher.store.versions import Schema, schema_of
 
 # Any numbers that no other program on the database uses.
@@ -57,6 +58,10 @@ class Database:
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         self._writing = Lock()  # SQLite has one writer: queue here rather than poll its lock
         self._engine = sqlite_engine(url) if self._sqlite else postgresql_engine(url)
+        self._immediate = self._engine.execution_options(immediate=True)
+        self._alone = self._engine.execution_options(alone=True)
+        # Runs a function in a transaction that is alone and that it may share with others of its kind (group commit).
+        self.together = Together(self.write).run
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -73,13 +78,12 @@ class Database:
         """
         with _translated():
             if not self._sqlite:
-                with self._engine.execution_options(alone=alone).begin() as connection:
+                with (self._alone if alone else self._engine).begin() as connection:
                     if alone:
                         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
                     yield connection
                 return
-            immediate = self._engine.execution_options(immediate=True)
-            with self._writing, immediate.begin() as connection:
+            with self._writing, self._immediate.begin() as connection:
                 yield connection
 
     def migrate(self) -> Schema:
@@ -99,7 +103,7 @@ class Database:
     def _upgraded(self) -> Schema:
         from watcher.store import migrating  # noqa: PLC0415  # a quarter of a second that a current schema need not pay
 
-        with _translated(), self._engine.execution_options(immediate=True).connect() as connection:
+        with _translated(), self._immediate.connect() as connection:
             if not self._sqlite:
                 connection.execute(text("set local lock_timeout = 0"))
                 connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -127,9 +131,17 @@ def locked(tx: Tx, query: Query, table: Table) -> Query:
 
     Others still write beside it: a look that is being written must be seen, or wait.
     """
-    if tx.get_execution_options().get("alone", False):
-        return query.with_for_update(of=table, key_share=True)
-    return query
+    if not tx.get_execution_options().get("alone", False):
+        return query
+    key = (query, table)
+    if key not in _locked:
+        _locked[key] = query.with_for_update(of=table, key_share=True)
+    found: Query = _locked[key]
+    return found
+
+
+# Queries are made once and hold parameters: making one costs more than asking it.
+_locked: dict[Any, Any] = {}
 
 
 @contextmanager

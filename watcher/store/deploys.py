@@ -6,30 +6,34 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, bindparam, select
 
 from watcher.model.deploy import Deploy, Phase
 from watcher.store import codec
 from watcher.store.database import Tx
 from watcher.store.schema import deliveries, deploys
+from watcher.store.upsert import upsert
+
+_ANSWER = select(deliveries.c.answer).where(
+    deliveries.c.key == bindparam("the_key"), deliveries.c.received_at > bindparam("since")
+)
+_BY_IDENTITY = select(deploys).where(deploys.c.identity == bindparam("the_identity"))
 
 
 def delivery(tx: Tx, key: str, since: float = 0.0) -> Any:
     """What was answered to the delivery `key`, if it came after `since`; else None."""
-    row = tx.execute(
-        select(deliveries.c.answer).where(deliveries.c.key == key, deliveries.c.received_at > since)
-    ).scalar_one_or_none()
+    row = tx.execute(_ANSWER, {"the_key": key, "since": since}).scalar_one_or_none()
     return None if row is None else json.loads(row)
 
 
 def remember_delivery(tx: Tx, key: str, received_at: float, answer: Any) -> None:
     """Keeps the JSON answer to a delivery for its repeats."""
-    tx.execute(delete(deliveries).where(deliveries.c.key == key))
-    tx.execute(insert(deliveries).values(key=key, received_at=received_at, answer=codec.compact(answer)))
+    row = {"key": key, "received_at": received_at, "answer": codec.compact(answer)}
+    tx.execute(upsert(tx, deliveries, ["key"]), row)
 
 
 def by_identity(tx: Tx, identity: str) -> Deploy | None:
-    row = tx.execute(select(deploys).where(deploys.c.identity == identity)).one_or_none()
+    row = tx.execute(_BY_IDENTITY, {"the_identity": identity}).one_or_none()
     return None if row is None else _deploy(row)
 
 
@@ -71,8 +75,7 @@ def put(tx: Tx, deploy: Deploy) -> None:
         "links": codec.compact(dict(deploy.links)),
         "rollback_id": deploy.rollback_id,
     }
-    if not tx.execute(update(deploys).where(deploys.c.id == deploy.id).values(values)).rowcount:
-        tx.execute(insert(deploys).values(id=deploy.id, **values))
+    tx.execute(upsert(tx, deploys, ["id"]), {"id": deploy.id, **values})
 
 
 def _deploy(row: Row[Any]) -> Deploy:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import case, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from watcher.errors import LeaseLostError
 from watcher.model.memory import Point
 from watcher.store import codec
 from watcher.store.database import Database, Tx, database_time, free_to_take
 from watcher.store.schema import leases, memory_points, memory_values
+from watcher.store.upsert import insert, upsert
 
 
 class StoreMemory:
@@ -36,7 +36,7 @@ class StoreMemory:
         row = {"owner": self._owner, "key": key, "value": codec.compact(value)}
         with self._database.write(alone=False) as tx:
             _check(tx)
-            tx.execute(_upsert(tx, memory_values, ("owner", "key"), "value"), [row])
+            tx.execute(upsert(tx, memory_values, ("owner", "key")), [row])
 
     def append(self, points: Mapping[str, Iterable[Point]]) -> None:
         rows = [
@@ -49,7 +49,7 @@ class StoreMemory:
                 _check(tx)
                 # In one order everywhere: two replicas that store the same never wait for each other in a circle.
                 rows.sort(key=lambda row: (row["stream"], row["at"], row["key"]))
-                tx.execute(_upsert(tx, memory_points, ("owner", "stream", "at", "key"), "value"), rows)
+                tx.execute(upsert(tx, memory_points, ("owner", "stream", "at", "key")), rows)
 
     def range(self, stream: str, start: float, end: float) -> Sequence[Point]:
         table = memory_points.c
@@ -85,7 +85,7 @@ def hold(tx: Tx, name: str, owner: str, lease_seconds: float) -> Held | None:
     """Takes or renews the lease `name`; None while another owner holds it."""
     until = database_time() + lease_seconds
     mine = leases.c.owner == owner
-    statement = _insert(tx, leases).values(name=name, owner=owner, lease_until=until)
+    statement = insert(tx, leases).values(name=name, owner=owner, lease_until=until)
     taken = statement.on_conflict_do_update(
         index_elements=["name"],
         set_={
@@ -142,12 +142,3 @@ def _ours(held: Held) -> tuple[Any, ...]:
 def let_go(tx: Tx, owner: str) -> None:
     """Ends every lease of `owner`, so that another takes over at once."""
     tx.execute(update(leases).where(leases.c.owner == owner).values(lease_until=0.0))
-
-
-def _upsert(tx: Tx, table: Any, keys: Sequence[str], column: str) -> Any:
-    statement = _insert(tx, table)
-    return statement.on_conflict_do_update(index_elements=list(keys), set_={column: statement.excluded[column]})
-
-
-def _insert(tx: Tx, table: Any) -> Any:
-    return (postgresql if tx.dialect.name == "postgresql" else sqlite).insert(table)

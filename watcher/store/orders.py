@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, func, insert, literal_column, select, update
+from sqlalchemy import Row, bindparam, func, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 
 from watcher.errors import ConflictError, LeaseLostError
@@ -24,6 +24,13 @@ OPEN_ROLLBACKS = (
     RollbackState.ACCEPTED,
     RollbackState.UNKNOWN,
 )
+
+_ROLLBACKS = select(orders).where(orders.c.kind == ROLLBACK)
+_BY_ID = _ROLLBACKS.where(orders.c.id == bindparam("the_id"))
+_OF_WATCH = _ROLLBACKS.where(orders.c.watch_id == bindparam("the_watch"))
+_OPEN = _ROLLBACKS.where(
+    orders.c.target.in_(bindparam("targets", expanding=True)), orders.c.state.in_(bindparam("open", expanding=True))
+).order_by(orders.c.created_at.desc())
 
 
 class NoteState(StrEnum):
@@ -158,17 +165,14 @@ def change(tx: Tx, order: Order) -> None:
 
 
 def rollback_of(tx: Tx, watch_id: str) -> Order | None:
-    query = select(orders).where(orders.c.watch_id == watch_id, orders.c.kind == ROLLBACK)
-    row = tx.execute(locked(tx, query, orders)).one_or_none()
+    row = tx.execute(locked(tx, _OF_WATCH, orders), {"the_watch": watch_id}).one_or_none()
     return None if row is None else _order(row)
 
 
 def open_rollbacks(tx: Tx, services: Sequence[str]) -> Sequence[Order]:
     """Rollbacks of `services` that are decided and not yet finished, newest first."""
-    query = select(orders).where(
-        orders.c.kind == ROLLBACK, orders.c.target.in_(list(services)), orders.c.state.in_(OPEN_ROLLBACKS)
-    )
-    return [_order(row) for row in tx.execute(locked(tx, query.order_by(orders.c.created_at.desc()), orders))]
+    asked = {"targets": list(services), "open": OPEN_ROLLBACKS}
+    return [_order(row) for row in tx.execute(locked(tx, _OPEN, orders), asked)]
 
 
 def spent(tx: Tx, since: float) -> Mapping[str, int]:
@@ -190,8 +194,7 @@ def spent(tx: Tx, since: float) -> Mapping[str, int]:
 
 
 def rollback(tx: Tx, rollback_id: str) -> Order | None:
-    query = select(orders).where(orders.c.id == rollback_id, orders.c.kind == ROLLBACK)
-    row = tx.execute(locked(tx, query, orders)).one_or_none()
+    row = tx.execute(locked(tx, _BY_ID, orders), {"the_id": rollback_id}).one_or_none()
     return None if row is None else _order(row)
 
 
@@ -216,7 +219,7 @@ def waiting_past(tx: Tx, now: float) -> Sequence[Order]:
     query = select(orders).where(
         orders.c.kind == ROLLBACK, orders.c.state == RollbackState.PLANNED.value, orders.c.expires_at <= now
     )
-    return [_order(row) for row in tx.execute(locked(tx, query, orders))]
+    return [_order(row) for row in tx.execute(query)]
 
 
 def count(tx: Tx) -> Mapping[tuple[str, str], int]:

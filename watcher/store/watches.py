@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, or_, select, true, update
+from sqlalchemy import Row, bindparam, func, insert, or_, select, true, update
 
 from watcher.errors import LeaseLostError
 from watcher.model.decision import Outcome, Reason
@@ -22,6 +22,25 @@ ROLLBACK = "rollback"
 _POLICIES = 4096  # some kilobytes each
 _OPEN = [state.value for state in WatchState if state not in ENDED]
 
+_rollback = orders.alias("rollback")
+_SELECT = select(
+    watches,
+    _rollback.c.id.label("rollback_id"),
+    _rollback.c.state.label("rollback_state"),
+    _rollback.c.payload.label("rollback_payload"),
+    _rollback.c.detail.label("rollback_detail"),
+    _rollback.c.held.label("rollback_held"),
+).outerjoin(_rollback, (_rollback.c.watch_id == watches.c.id) & (_rollback.c.kind == ROLLBACK))
+_OF_SERVICE = _SELECT.where(
+    watches.c.service == bindparam("service"), watches.c.environment == bindparam("environment")
+)
+_BY_ID = _SELECT.where(watches.c.id == bindparam("watch_id"))
+_ACTIVE = _OF_SERVICE.where(watches.c.state.in_(bindparam("open", expanding=True))).order_by(watches.c.finished_at)
+_HISTORY = _OF_SERVICE.order_by(watches.c.finished_at.desc()).limit(bindparam("most"))
+_INSERT = insert(watches)
+_CHANGE = update(watches).where(watches.c.id == bindparam("the_id")).values(fence=watches.c.fence + 1, lease_until=0.0)
+_LOG = insert(events)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -34,31 +53,32 @@ class Claim:
 def open_watch(tx: Tx, watch: Watch) -> None:
     """Writes a new watch."""
     tx.execute(
-        insert(watches).values(
-            id=watch.id,
-            deploy_id=watch.deploy_id,
-            service=watch.service,
-            environment=watch.environment,
-            version=watch.version,
-            previous_version=watch.previous_version,
-            policy=codec.dump(watch.policy),
-            started_at=watch.started_at,
-            finished_at=watch.finished_at,
-            until=watch.until,
-            ticket_until=watch.ticket_until,
-            created_at=watch.created_at,
+        _INSERT,
+        {
+            "id": watch.id,
+            "deploy_id": watch.deploy_id,
+            "service": watch.service,
+            "environment": watch.environment,
+            "version": watch.version,
+            "previous_version": watch.previous_version,
+            "policy": codec.dump(watch.policy),
+            "started_at": watch.started_at,
+            "finished_at": watch.finished_at,
+            "until": watch.until,
+            "ticket_until": watch.ticket_until,
+            "created_at": watch.created_at,
             **_progress(watch),
-        )
+        },
     )
 
 
 def get(tx: Tx, watch_id: str) -> Watch | None:
-    row = tx.execute(locked(tx, _select().where(watches.c.id == watch_id), watches)).one_or_none()
+    row = tx.execute(locked(tx, _BY_ID, watches), {"watch_id": watch_id}).one_or_none()
     return None if row is None else _watch(row)
 
 
 def of_deploy(tx: Tx, deploy_id: str) -> Sequence[Watch]:
-    query = _select().where(watches.c.deploy_id == deploy_id).order_by(watches.c.service)
+    query = _SELECT.where(watches.c.deploy_id == deploy_id).order_by(watches.c.service)
     return [_watch(row) for row in tx.execute(query)]
 
 
@@ -81,7 +101,7 @@ def listing(
     at: float | None = None,
 ) -> Sequence[Watch]:
     """Watches, newest first; `before` is a `created_at` to page on from, `at` one that all of them have."""
-    query = _select().order_by(watches.c.created_at.desc(), watches.c.id).limit(limit)
+    query = _SELECT.order_by(watches.c.created_at.desc(), watches.c.id).limit(limit)
     if at is not None:
         query = query.where(watches.c.created_at == at)
     if service is not None:
@@ -95,10 +115,8 @@ def listing(
 
 def active(tx: Tx, service: str, environment: str) -> Sequence[Watch]:
     """Watches of a service that have not ended, oldest first."""
-    query = _select().where(
-        watches.c.service == service, watches.c.environment == environment, watches.c.state.in_(_OPEN)
-    )
-    return [_watch(row) for row in tx.execute(locked(tx, query.order_by(watches.c.finished_at), watches))]
+    asked = {"service": service, "environment": environment, "open": _OPEN}
+    return [_watch(row) for row in tx.execute(locked(tx, _ACTIVE, watches), asked)]
 
 
 def open_policies(tx: Tx) -> Sequence[Service]:
@@ -109,8 +127,8 @@ def open_policies(tx: Tx) -> Sequence[Service]:
 
 def history(tx: Tx, service: str, environment: str, limit: int = 50) -> Sequence[Watch]:
     """The newest watches of a service by the end of their deploy, newest first."""
-    query = _select().where(watches.c.service == service, watches.c.environment == environment)
-    return [_watch(row) for row in tx.execute(query.order_by(watches.c.finished_at.desc()).limit(limit))]
+    asked = {"service": service, "environment": environment, "most": limit}
+    return [_watch(row) for row in tx.execute(_HISTORY, asked)]
 
 
 def regressed_versions(tx: Tx, service: str, environment: str) -> frozenset[str]:
@@ -157,7 +175,7 @@ def claim_due(
         .returning(watches.c.id, watches.c.fence)
     ).all()
     fences = {row.id: row.fence for row in taken}
-    rows = tx.execute(_select().where(watches.c.id.in_(fences)).order_by(watches.c.next_look_at)) if fences else ()
+    rows = tx.execute(_SELECT.where(watches.c.id.in_(fences)).order_by(watches.c.next_look_at)) if fences else ()
     return [Claim(_watch(row), fences[row.id]) for row in rows]
 
 
@@ -211,16 +229,12 @@ def change(tx: Tx, watch: Watch) -> None:
     """Writes a watch whoever holds it: for what comes from outside (a newer deploy, a person). A look in flight
     then loses its fence.
     """
-    tx.execute(
-        update(watches)
-        .where(watches.c.id == watch.id)
-        .values(_progress(watch) | {"fence": watches.c.fence + 1, "lease_until": 0.0})
-    )
+    tx.execute(_CHANGE, {"the_id": watch.id, **_progress(watch)})
 
 
 def log(tx: Tx, watch_id: str, at: float, event: str, text: str) -> None:
     """Adds a line to the watch's audit log."""
-    tx.execute(insert(events).values(watch_id=watch_id, at=at, event=event, text=text))
+    tx.execute(_LOG, {"watch_id": watch_id, "at": at, "event": event, "text": text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,18 +249,6 @@ class Event:
 def events_of(tx: Tx, watch_id: str) -> Sequence[Event]:
     query = select(events.c.at, events.c.event, events.c.text).where(events.c.watch_id == watch_id)
     return [Event(row.at, row.event, row.text) for row in tx.execute(query.order_by(events.c.id))]
-
-
-def _select() -> Select[Any]:
-    rollback = orders.alias("rollback")
-    return select(
-        watches,
-        rollback.c.id.label("rollback_id"),
-        rollback.c.state.label("rollback_state"),
-        rollback.c.payload.label("rollback_payload"),
-        rollback.c.detail.label("rollback_detail"),
-        rollback.c.held.label("rollback_held"),
-    ).outerjoin(rollback, (rollback.c.watch_id == watches.c.id) & (rollback.c.kind == ROLLBACK))
 
 
 def _progress(watch: Watch) -> dict[str, Any]:
@@ -311,12 +313,12 @@ def _policy(text: str) -> Service:
 
 def find(tx: Tx, any_id: str) -> Sequence[Watch]:
     """The watch with this id, or the watches of the deploy with this id."""
-    query = _select().where(or_(watches.c.id == any_id, watches.c.deploy_id == any_id)).order_by(watches.c.service)
+    query = _SELECT.where(or_(watches.c.id == any_id, watches.c.deploy_id == any_id)).order_by(watches.c.service)
     return [_watch(row) for row in tx.execute(query)]
 
 
 def with_rollback(tx: Tx) -> Sequence[Watch]:
     """Watches that have not ended and have a rollback, in whatever state it is."""
     own = select(orders.c.watch_id).where(orders.c.kind == ROLLBACK)
-    query = _select().where(watches.c.state.in_(_OPEN), watches.c.id.in_(own))
+    query = _SELECT.where(watches.c.state.in_(_OPEN), watches.c.id.in_(own))
     return [_watch(row) for row in tx.execute(query)]

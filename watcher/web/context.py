@@ -83,4 +83,9 @@ def web_of(request: Request) -> Web:
     return web
 
 
-Context = Annotated[Web, Depends(web_of)]
+async def _context(request: Request) -> Web:
+    """Asynchronous only so that no thread is needed for it."""
+    return web_of(request)
+
+
+Context = Annotated[Web, Depends(_context)]

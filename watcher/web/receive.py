@@ -46,7 +46,8 @@ def receive(
         return Received(200, {"ignored": parsed.ignored}, "ignored")
     key = plan.delivery_key(hook, parsed.delivery_id, body)
     since = 0.0 if parsed.delivery_id is not None else received_at - plan.REPEAT_WINDOW
-    with database.write() as tx:
+
+    def store(tx: Tx) -> Received:
         answered = deploys.delivery(tx, key, since)
         if answered is not None:
             return _answer(answered, vendor=vendor, repeated=True)
@@ -57,7 +58,9 @@ def receive(
             changed |= _store_event(tx, services, event, identity, hook, received_at, answer)
         answer["watch_ids"] = list(dict.fromkeys(answer["watch_ids"]))  # two events of one message may be one deploy's
         deploys.remember_delivery(tx, key, received_at, answer)
-    return _answer(answer, vendor=vendor, repeated=not changed)
+        return _answer(answer, vendor=vendor, repeated=not changed)
+
+    return database.together(store)
 
 
 def _answer(answer: dict[str, Any], *, vendor: bool, repeated: bool) -> Received:
@@ -131,8 +134,11 @@ def _receipt(tx: Tx, deploy: Deploy, service: Service) -> Order | None:
         known = orders.rollback(tx, deploy.rollback_id)
         if known is not None and known.target == service.name:
             return known
+    under_way = orders.open_rollbacks(tx, [service.name])
+    if not under_way:
+        return None
     newest = {watch.id for watch in watches.history(tx, service.name, deploy.environment, limit=1)}
-    for order in orders.open_rollbacks(tx, [service.name]):
+    for order in under_way:
         # By its version alone only while nothing came between: later the same version is a deploy of its own.
         known_by_id = deploy.rollback_id is not None
         if plan.is_receipt(deploy, order.payload) and (known_by_id or order.watch_id in newest):  # type: ignore[arg-type]  # these are rollbacks

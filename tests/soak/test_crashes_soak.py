@@ -1,0 +1,44 @@
+"""`kill -9` at every point of the path and at random moments, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from support.crashes import CALL, mortal
+from support.crashing import POINTS
+
+MOMENTS = int(os.environ.get("SOAK_MOMENTS", "200"))
+_LONGEST = 4.0  # seconds of a life, once it is ready
+
+
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'watcher.db'}"
+    url: str = request.getfixturevalue("postgresql").empty()
+    return url
+
+
+store_url = pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])(store)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_at_every_point(tmp_path: Path, store_url: str) -> None:
+    points = [*POINTS, CALL]
+    with mortal(tmp_path, store_url, len(points)) as daemon:
+        for point in points:
+            daemon.die_at(point)
+        print(f"\nkill -9 at every point: {daemon.lost_nothing_and_did_nothing_twice(60)}")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_at_random_moments(tmp_path: Path, store_url: str) -> None:
+    rng = random.Random(4)
+    with mortal(tmp_path, store_url, MOMENTS) as daemon:
+        for _ in range(MOMENTS):
+            daemon.die_after(rng.uniform(0.0, _LONGEST))
+        print(f"\nkill -9 at random moments: {daemon.lost_nothing_and_did_nothing_twice(120)}")
