@@ -96,6 +96,8 @@ watches = Table(
     Index("ix_watches_service_environment_state", "service", "environment", "state"),
     Index("ix_watches_service_environment_finished_at", "service", "environment", "finished_at"),
     Index("ix_watches_state", "state"),
+    Index("ix_watches_state_created_at", "state", "created_at"),
+    Index("ix_watches_service_created_at", "service", "created_at"),
 )
 
 looks = Table(

@@ -90,3 +90,12 @@ def test_what_waits_for_a_person_is_found_without_reading_every_watch(daemon: Ru
     assert many.waiting.id in {watch.id for watch in found}
     assert len([statement for statement in seen if statement.startswith("SELECT")]) == 1
     assert len(found) < 10
+
+
+@pytest.mark.parametrize("condition", ["state = 'done'", "service = 'checkout'", "1 = 1"])
+def test_the_newest_are_found_without_sorting_all(seeded: Seeded, condition: str) -> None:
+    query = f"select * from watches where {condition} order by created_at desc, id limit 50"
+    with seeded.database.read() as tx:
+        plan = "; ".join(row.detail for row in tx.execute(text(f"explain query plan {query}")))
+    assert re.search(r"USING INDEX ix_watches_(state_|service_)?created_at", plan)
+    assert "B-TREE FOR ORDER BY" not in plan, "only what came at one moment is sorted"
