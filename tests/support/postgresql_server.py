@@ -33,11 +33,13 @@ class PostgresqlServer:
         self._directory.mkdir(parents=True, exist_ok=True)
         user = _as_postgres(self._directory)
         data = self._directory / "data"
-        subprocess.run(
+        made = subprocess.run(
             [*user, self._initdb, "-D", data, "-U", "watcher", "--auth=trust", "--no-sync"],
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
         )
+        assert made.returncode == 0, made.stderr
         self.start()
         return self
 

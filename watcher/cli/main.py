@@ -19,6 +19,8 @@ COMMANDS = MappingProxyType(
             "Check a configuration and name every mistake in it.",
         ),
         "schema": ("watcher.cli.schema:schema", "Print the JSON schema of the configuration, for editors."),
+        "backup": ("watcher.cli.backup:backup", "Copy an SQLite store while it is in use."),
+        "restore": ("watcher.cli.backup:restore", "Make the store of a backup."),
         "import": ("watcher.cli.importing:import_", "Fill a source's history from OpenMetrics text."),
         "replay": ("watcher.cli.replay:replay", "Judge recorded deploys."),
         "rehearse": ("watcher.cli.rehearse:rehearse", "Rehearse a service on its own history."),
