@@ -40,6 +40,11 @@ class PrometheusServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._program is not None
+        return self._program.pid
+
     def __enter__(self) -> Self:
         self.start()
         return self

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from watcher.engine.gather import Gathered
 from watcher.model.deploy import Deploy
+from watcher.model.finding import Cause, Findings, State
 from watcher.model.record import Known, Record
 from watcher.model.watch import Watch
 from watcher.store import records
@@ -44,6 +45,15 @@ def nearby(watch: Watch, others: Sequence[Deploy]) -> tuple[Nearby, ...]:
         for service in (other.services or (other.attributes.get("service") or other.attributes.get("repository", "?"),))
     ]
     return tuple(sorted(found, key=lambda near: (near.service != watch.service, near.started_at)))
+
+
+def blames(findings: Findings) -> bool:
+    """Whether there is harm that somebody did: only then does it matter who else deployed."""
+    return any(
+        finding.state in {State.ALARM, State.SUSPECT}
+        or finding.cause in {Cause.PRE_EXISTING, Cause.SHARED_WITH_CONTROL}
+        for finding in findings.signals
+    )
 
 
 def record_of(gathered: Gathered, now: float, *, last_look: bool, last_ticket_look: bool) -> Record:

@@ -21,6 +21,7 @@ from watcher.model.watch import Watch, WatchState
 from watcher.ports import MetricSource
 from watcher.store import looks, watches
 from watcher.store.database import Database
+from watcher.store.looks import Look
 
 _SHOWN_WINDOWS = 1.5
 _CACHED = 10_000  # watches whose points are kept in memory; the others are read from the store again
@@ -38,6 +39,7 @@ class Gathered:
         fresh: signal -> the part of `recent` that the store does not have yet.
         failures: signal -> why its source failed just now.
         histories: signal -> all its points, kept only until settled.
+        last: the newest look, if this process made it; `known`: signal -> time of the newest point that the store has.
     """
 
     calibration: detect.Calibration
@@ -48,9 +50,13 @@ class Gathered:
     fresh: dict[str, Series] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     histories: dict[str, Series] = field(default_factory=dict)
+    last: Look | None = None
+    known: dict[str, float] = field(default_factory=dict)
 
-    def written(self) -> None:
-        """The store now has everything."""
+    def written(self, look: Look | None) -> None:
+        """The store now has everything, `look` too."""
+        self.known |= {name: float(series.times[-1]) for name, series in self.fresh.items() if len(series)}
+        self.last = look
         self.fresh = {}
         self.stored = self.settled
 

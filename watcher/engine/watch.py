@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,16 +11,15 @@ from typing import Any
 from watcher import detect, verdict
 from watcher.engine import blindness, respond, schedule
 from watcher.engine.asking import Answers
-from watcher.engine.facts import NEARBY, context_of, nearby, record_of
+from watcher.engine.facts import NEARBY, blames, context_of, nearby, record_of
 from watcher.engine.gather import Gather, Gathered
 from watcher.engine.lease import Keeper
 from watcher.engine.notes import deliver, note
 from watcher.errors import LeaseLostError, StoreUnavailableError
 from watcher.kit import clock
 from watcher.model.decision import Outcome, Reason
-from watcher.model.finding import Band, Recovery, State
+from watcher.model.finding import Recovery, State
 from watcher.model.order import RollbackOrder, RollbackState, Topic
-from watcher.model.series import Series
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, looks, orders, records, watches
 from watcher.store.database import Database, Tx
@@ -106,10 +105,11 @@ class Watcher:
         watch = claim.watch
         try:
             gathered = self._gather.gather(watch, now, told)
-            while watch.next_look_at is not None and watch.next_look_at <= now and not stopping():
+            while _due(watch, now) and not stopping():
                 watch = self._look(claim, watch, gathered, now)
-            with self._database.write(alone=False) as tx:
-                watches.release(tx, claim)
+            if _due(watch, now):  # we are to stop; else the last look has given it back
+                with self._database.write(alone=False) as tx:
+                    watches.release(tx, claim)
         except LeaseLostError:
             self._log.info("watch_lease_lost", watch=watch.id)
             self._gather.forget(watch.id)
@@ -134,17 +134,14 @@ class Watcher:
     def _look(self, claim: Claim, watch: Watch, gathered: Gathered, now: float) -> Watch:
         began = clock.monotonic()
         at = watch.next_look_at if watch.next_look_at is not None else now
-        with self._database.read() as tx:
-            previous = looks.last(tx, watch.id)
-            history = watches.history(tx, watch.service, watch.environment)
-            regressed = watches.regressed_versions(tx, watch.service, watch.environment)
-            others = deploys.since(tx, watch.started_at - NEARBY)
+        ours = gathered.last is not None and gathered.last.at == watch.last_look_at  # nobody else has looked since
+        previous = gathered.last if ours else self._last_look(watch)
         if watch.state is WatchState.RECOVERING:
             outlook = self._recovery_look(watch, gathered, previous, at, now)
         else:
-            outlook = self._harm_look(watch, gathered, previous, nearby(watch, others), history, regressed, at, now)
-        outlook = self._write(claim, watch, gathered, outlook, now)
-        self._observe(watch, outlook, at, now, clock.monotonic() - began)
+            outlook = self._harm_look(watch, gathered, previous, at, now)
+        outlook = self._write(claim, watch, gathered, outlook, now, ours=ours)
+        self._observe(watch, outlook, at, clock.monotonic() - began)
         return outlook.response.watch
 
     def _harm_look(
@@ -152,28 +149,42 @@ class Watcher:
         watch: Watch,
         gathered: Gathered,
         previous: Look | None,
-        others: tuple[Nearby, ...],
-        history: Sequence[Watch],
-        regressed: AbstractSet[str],
         at: float,
         now: float,
     ) -> Outlook:
         findings = detect.look(gathered.calibration, gathered.recent, at, previous.findings if previous else None)
         facts = respond.Facts(
-            history=history,
+            history=(),
             last_look=schedule.is_last_look(watch, at, gathered.recent),
             last_ticket_look=schedule.is_last_ticket_look(watch, at, gathered.recent),
             base_url=self._base_url,
             now=now,
-            regressed=regressed,
         )
+        others = self._nearby(watch) if blames(findings) else ()
         context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
         decision = verdict.decide(context, findings)
+        if decision.outcome is Outcome.REGRESSED:
+            facts = self._with_history(facts, watch)
         blind = blindness.blind_time(watch, findings, gathered.failures, at)
         response = respond.respond(watch, blindness.with_blind_time(decision, watch.blind_seconds + blind), facts)
         record = record_of(gathered, now, last_look=facts.last_look, last_ticket_look=facts.last_ticket_look)
         look = Look(watch.id, at, now, findings, decision, dict(gathered.failures), record)
         return Outlook(look, blindness.told(watch, response, findings, blind, now, self._base_url), blind)
+
+    def _last_look(self, watch: Watch) -> Look | None:
+        with self._database.read() as tx:
+            return looks.last(tx, watch.id)
+
+    def _nearby(self, watch: Watch) -> tuple[Nearby, ...]:
+        with self._database.read() as tx:
+            return nearby(watch, deploys.since(tx, watch.started_at - NEARBY))
+
+    def _with_history(self, facts: respond.Facts, watch: Watch) -> respond.Facts:
+        """What came before, without which nobody knows where to go back to."""
+        with self._database.read() as tx:
+            history = watches.history(tx, watch.service, watch.environment)
+            regressed = watches.regressed_versions(tx, watch.service, watch.environment)
+        return replace(facts, history=history, regressed=regressed)
 
     def _recovery_look(self, watch: Watch, gathered: Gathered, previous: Look | None, at: float, now: float) -> Outlook:
         """While the rollback is on its way only points are gathered; then the signals are watched coming back."""
@@ -189,26 +200,29 @@ class Watcher:
         response = respond.respond_to_recovery(watch, chosen, at=at, now=now, base_url=self._base_url)
         return Outlook(None, response, 0.0)
 
-    def _write(self, claim: Claim, before: Watch, gathered: Gathered, outlook: Outlook, now: float) -> Outlook:
-        """Writes the look and what follows from it; what was really written, for a rollback may have to wait."""
+    def _write(
+        self, claim: Claim, before: Watch, gathered: Gathered, outlook: Outlook, now: float, *, ours: bool
+    ) -> Outlook:
+        """Writes the look and what follows from it; what was really written, for a rollback may have to wait.
+
+        `ours`: the store has nothing of this watch that `gathered` does not know.
+        """
         decides = bool(outlook.response.orders)  # a budget is asked and spent at once
         with self._database.write(alone=decides) as tx:
             response = self._restrained(tx, outlook.response, now)
-            watches.save(tx, claim, response.watch)
+            watches.save(tx, claim, response.watch, release=not _due(response.watch, now))
             if outlook.look is not None:
-                looks.add(tx, outlook.look)
+                looks.add(tx, outlook.look, new=ours)
             if gathered.settled and not gathered.stored:
                 looks.keep_calibration(tx, before.id, now, gathered.data)
             elif not gathered.settled and outlook.look is not None:
                 records.keep_provisional(tx, before.id, now, gathered.data)
-            for name, series in gathered.fresh.items():
-                records.keep_replaced(tx, before.id, name, series, now)
-                looks.add_points(tx, before.id, name, series, _band(gathered, name, series))
+            _write_points(tx, before.id, gathered, now, ours=ours)
             for order in response.orders:
                 orders.add(tx, order)
             for event, line in response.events:
                 watches.log(tx, before.id, now, event, line)
-        gathered.written()
+        gathered.written(outlook.look)
         return replace(outlook, response=response)
 
     def _restrained(self, tx: Tx, response: respond.Response, now: float) -> respond.Response:
@@ -218,9 +232,9 @@ class Watcher:
         held = restraint(policy, orders.spent(tx, now - HOUR), self._rollbacks_per_hour, now) if acts else None
         return respond.hold_back(response, held, self._base_url, now) if held else response
 
-    def _observe(self, before: Watch, outlook: Outlook, at: float, now: float, seconds: float) -> None:
+    def _observe(self, before: Watch, outlook: Outlook, at: float, seconds: float) -> None:
         after = outlook.response.watch
-        self._metrics.look_lag.observe(max(now - at, 0.0))
+        self._metrics.look_lag.observe(max(clock.now() - at, 0.0))
         self._metrics.look_duration.observe(seconds)
         said = after.outcome.value if after.outcome else after.reason.value
         self._metrics.looks.labels(after.service, said).inc()
@@ -266,5 +280,18 @@ class Watcher:
                 orders.add(tx, order)
 
 
-def _band(gathered: Gathered, name: str, series: Series) -> Band | None:
-    return detect.band(gathered.calibration, name, series) if len(series) else None
+def _due(watch: Watch, now: float) -> bool:
+    return watch.next_look_at is not None and watch.next_look_at <= now
+
+
+def _write_points(tx: Tx, watch_id: str, gathered: Gathered, now: float, *, ours: bool) -> None:
+    added = {}
+    for name, series in gathered.fresh.items():
+        if not len(series):
+            continue
+        if ours and series.times[0] > gathered.known.get(name, math.inf):
+            added[name] = series, detect.band(gathered.calibration, name, series)
+            continue
+        records.keep_replaced(tx, watch_id, name, series, now)
+        looks.add_points(tx, watch_id, name, series, detect.band(gathered.calibration, name, series))
+    looks.append_points(tx, watch_id, added)

@@ -44,9 +44,10 @@ class Chart:
     high: Floats
 
 
-def add(tx: Tx, look: Look) -> None:
-    """Writes a look; a look at the same time replaces it."""
-    tx.execute(delete(looks).where(looks.c.watch_id == look.watch_id, looks.c.at == look.at))
+def add(tx: Tx, look: Look, *, new: bool = False) -> None:
+    """Writes a look; a look at the same time replaces it, unless it is known to be `new`."""
+    if not new:
+        tx.execute(delete(looks).where(looks.c.watch_id == look.watch_id, looks.c.at == look.at))
     tx.execute(
         insert(looks).values(
             watch_id=look.watch_id,
@@ -87,6 +88,17 @@ def add_points(tx: Tx, watch_id: str, signal: str, series: Series, band: Band | 
             points.c.at <= float(series.times[-1]),
         )
     )
+    tx.execute(insert(points), _rows(watch_id, signal, series, band))
+
+
+def append_points(tx: Tx, watch_id: str, added: Mapping[str, tuple[Series, Band | None]]) -> None:
+    """Writes points of several signals that are all newer than what is there."""
+    rows = [row for signal, (series, band) in added.items() for row in _rows(watch_id, signal, series, band)]
+    if rows:
+        tx.execute(insert(points), rows)
+
+
+def _rows(watch_id: str, signal: str, series: Series, band: Band | None) -> list[dict[str, Any]]:
     nothing = np.full(len(series), np.nan)
     columns = (
         series.times,
@@ -97,11 +109,10 @@ def add_points(tx: Tx, watch_id: str, signal: str, series: Series, band: Band | 
         nothing if band is None else _drawable(band.high),
     )
     names = ("at", "value", "total", "expected", "low", "high")
-    rows = [
+    return [
         {"watch_id": watch_id, "signal": signal} | dict(zip(names, map(_stored, row), strict=True))
         for row in zip(*(column.tolist() for column in columns), strict=True)
     ]
-    tx.execute(insert(points), rows)
 
 
 def chart(tx: Tx, watch_id: str, signal: str) -> Chart:

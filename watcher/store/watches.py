@@ -179,8 +179,8 @@ def claim_due(
     return [Claim(_watch(row), fences[row.id]) for row in rows]
 
 
-def save(tx: Tx, claim: Claim, watch: Watch) -> None:
-    """Writes what a look made of a claimed watch; the lease stays.
+def save(tx: Tx, claim: Claim, watch: Watch, *, release: bool = False) -> None:
+    """Writes what a look made of a claimed watch; the lease stays, unless it is to be released.
 
     Raises:
         LeaseLostError: someone else holds the watch by now, or a deploy or a person has ended it; nothing was written.
@@ -193,7 +193,7 @@ def save(tx: Tx, claim: Claim, watch: Watch) -> None:
             watches.c.lease_until > database_time(),
             watches.c.state.in_(_OPEN),
         )
-        .values(_progress(watch))
+        .values(_progress(watch) | ({"lease_until": 0.0} if release else {}))
     )
     if not changed.rowcount:
         raise LeaseLostError(f"watch {watch.id} is no longer ours")
