@@ -1,0 +1,156 @@
+"""Many watches looked at together: few questions, few statements, and what is wrong with one stays with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+from sqlalchemy import event
+from support.made import deploy, service, signal, watch
+from support.sqlite_store import sqlite_store
+
+from watcher.engine.gather import Gather
+from watcher.engine.lease import Keeper
+from watcher.engine.watch import Watcher
+from watcher.errors import ExternalError
+from watcher.model.series import Series, Window
+from watcher.model.service import Kind, Signal
+from watcher.model.watch import Watch, WatchState
+from watcher.store import deploys, looks, watches
+from watcher.store.database import Database
+from watcher.telemetry.metrics import Metrics
+
+STEP = 60.0
+START = 1_800_000_000.0 // STEP * STEP
+FLEET = 6
+
+
+@dataclass
+class Fleet:
+    """A source that answers for all services at once; `poisoned` ones make it fail with a bug."""
+
+    asked: list[tuple[int, float]] = field(default_factory=list)
+    poisoned: frozenset[str] = frozenset()
+
+    def kin(self, signal: Signal) -> str:
+        return signal.name
+
+    def fetch(self, signal: Signal, window: Window) -> Series:
+        (found,) = self.fetch_all([signal], window)
+        assert isinstance(found, Series)
+        return found
+
+    def fetch_all(self, signals: Sequence[Signal], window: Window) -> Sequence[Series | ExternalError]:
+        self.asked.append((len(signals), window.end - window.start))
+        if any(signal.query["who"] in self.poisoned for signal in signals):
+            raise ZeroDivisionError
+        times = window.grid()
+        rng = np.random.default_rng(int(times[0]) if len(times) else 0)
+        return [Series(times, rng.poisson(200, len(times)).astype(float), STEP, window.end) for _ in signals]
+
+
+@dataclass
+class House:
+    database: Database
+    source: Fleet
+    watcher: Watcher
+
+    def states(self) -> list[WatchState]:
+        return [found.state for found in self.listing()]
+
+    def listing(self) -> list[Watch]:
+        with self.database.read() as tx:
+            return sorted(watches.listing(tx, limit=100), key=lambda each: each.id)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    database, source = sqlite_store(tmp_path), Fleet()
+    gather = Gather(database, {"prom": source}, lambda *_: None)
+    watcher = Watcher(
+        database, gather, Keeper(database, "a"), Metrics("test"), "http://watcher", structlog.get_logger()
+    )
+    with database.write() as tx:
+        for number in range(FLEET):
+            name = f"s{number:02}"
+            orders = signal("orders", kind=Kind.COUNT, query={"who": name})
+            policy = service(name, signals=(orders,), window=1800.0, step=STEP, history=6 * 3600.0)
+            times = {"started_at": START, "finished_at": START, "until": START + 1800, "ticket_until": START + 1800}
+            deploys.put(tx, deploy(id=f"d-{name}", identity=name, started_at=START, finished_at=START))
+            more = {"service": name, "policy": policy, "state": WatchState.SCHEDULED, "next_look_at": START + STEP}
+            watches.open_watch(tx, watch(id=f"w-{name}", deploy_id=f"d-{name}", **more, **times))
+    yield House(database, source, watcher)
+    database.close()
+
+
+def never() -> bool:
+    return False
+
+
+def test_a_batch_is_one_question_and_a_look_few_statements(house: House) -> None:
+    assert house.watcher.step(START + 70, never, first=True)
+    assert [count for count, _ in house.source.asked] == [FLEET]
+    for number in (2, 3):
+        house.watcher.step(START + 60 * number + 10, never, first=False)
+    assert [(count, round(span)) for count, span in house.source.asked[1:]] == [(FLEET, 70), (FLEET, 70)]
+    said: list[str] = []
+    event.listen(house.database._engine, "before_cursor_execute", lambda *args: said.append(args[2]))
+    house.watcher.step(START + 250, never, first=False)
+    assert len(said) <= 4 * FLEET + 6, "\n".join(said)
+    with house.database.read() as tx:
+        assert [len(looks.listing(tx, each.id)) for each in house.listing()] == [4] * FLEET
+        assert len(looks.chart(tx, "w-s00", "orders").times) > 30
+    assert not house.watcher.step(START + 250, never, first=False), "each was given back, and none is due"
+
+
+def test_first_looks_and_later_ones_have_their_own_workers(house: House) -> None:
+    assert not house.watcher.step(START + 70, never, first=False)
+    assert house.watcher.step(START + 70, never, first=True)
+    assert set(house.states()) == {WatchState.WATCHING}
+    assert not house.watcher.step(START + 130, never, first=True)
+    assert house.watcher.step(START + 130, never, first=False)
+
+
+def test_a_bug_in_a_question_is_loud_once_and_pushes_its_watches_forward(house: House) -> None:
+    house.watcher.step(START + 70, never)
+    house.source.poisoned = frozenset({"s03"})
+    with pytest.raises(ZeroDivisionError):
+        house.watcher.step(START + 130, never)
+    assert {each.next_look_at for each in house.listing()} == {START + 190}
+    house.source.poisoned = frozenset()
+    house.watcher.step(START + 200, never)
+    assert {each.last_look_at for each in house.listing()} == {START + 190}
+
+
+def test_told_to_stop_it_gives_back_what_it_has_not_looked_at(house: House) -> None:
+    looked = 0
+
+    def after_three() -> bool:
+        nonlocal looked
+        looked += 1
+        return looked > 6  # asked twice a watch
+
+    house.watcher.step(START + 70, after_three)
+    assert house.states().count(WatchState.WATCHING) == 3
+    house.watcher.step(START + 70, never)
+    assert house.states() == [WatchState.WATCHING] * FLEET
+
+
+def test_another_process_that_looked_meanwhile_is_not_overlooked(house: House) -> None:
+    house.watcher.step(START + 70, never)
+    house.watcher.step(START + 130, never)
+    gather = Gather(house.database, {"prom": house.source}, lambda *_: None)
+    other = Watcher(
+        house.database, gather, Keeper(house.database, "b"), Metrics("test"), "http://watcher", structlog.get_logger()
+    )
+    other.step(START + 190, never)
+    house.watcher.step(START + 250, never)
+    with house.database.read() as tx:
+        for each in house.listing():
+            assert len(looks.listing(tx, each.id)) == 4
+            times = looks.chart(tx, each.id, "orders").times
+            assert (np.diff(times) == STEP).all()
