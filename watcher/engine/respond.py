@@ -10,7 +10,7 @@ from watcher.engine import notes, plan, schedule
 from watcher.kit import text
 from watcher.model.decision import Decision, Outcome
 from watcher.model.finding import Recovery
-from watcher.model.order import RollbackOrder, RollbackState, Topic
+from watcher.model.order import Note, RollbackOrder, RollbackState, Topic
 from watcher.model.service import Mode, Service
 from watcher.model.watch import Watch, WatchState
 from watcher.store.orders import Order
@@ -111,6 +111,8 @@ def _regressed(watch: Watch, facts: Facts) -> Response:
         sentence = f"{watch.sentence} Nothing is rolled back. {why} A person must act."
         return _told(watch, Topic.NO_ROLLBACK_TARGET, sentence, facts, (*events, ("no_rollback_target", why)))
     order = rollback_order(watch, target, facts)
+    # A look that follows at once must know of it, although only the store's own join says so later.
+    watch = replace(watch, rollback_id=order.id, rollback_state=RollbackState.PLANNED, target_version=target)
     if policy.mode is Mode.ASK:
         asked = _told(watch, Topic.APPROVAL_WANTED, asking(watch, target), facts, events)
         return replace(asked, orders=(waiting(order, policy, facts.now), *asked.orders))
@@ -124,12 +126,16 @@ def hold_back(response: Response, held: Held, base_url: str, now: float) -> Resp
     order, target = next(
         (order, order.payload.target_version) for order in response.orders if isinstance(order.payload, RollbackOrder)
     )
-    watch = replace(response.watch, state=WatchState.WATCHING)
+    watch = replace(response.watch, state=WatchState.WATCHING, rollback_held=held.hold)
+    # What else is to be told stays: that the watch was blind, for example.
+    others = tuple(
+        one for one in response.orders if isinstance(one.payload, Note) and one.payload.topic is not Topic.REGRESSED
+    )
     sentence = asking(watch, target, held)
     message = notes.note(watch, Topic.APPROVAL_WANTED, sentence, now, base_url)
     return Response(
         watch,
-        (waiting(order, watch.policy, now, held), *notes.deliver(message, watch.policy, now)),
+        (waiting(order, watch.policy, now, held), *notes.deliver(message, watch.policy, now), *others),
         (*response.events, ("rollback_held", f"{held.hold.value}: {held.text}")),
     )
 

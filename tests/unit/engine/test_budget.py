@@ -13,7 +13,7 @@ from support.made import NOW, decision, deploy, service, watch
 from support.postgresql_server import PostgresqlServer
 from support.sqlite_store import sqlite_store
 
-from watcher.engine import respond
+from watcher.engine import notes, respond
 from watcher.model.decision import Outcome, Reason
 from watcher.model.order import Hold, Note, RollbackState, Topic
 from watcher.model.service import Freeze, Mode
@@ -134,6 +134,18 @@ def test_what_is_held_back_asks_and_says_why() -> None:
         "stocktaking. Approve or refuse going back to v1 within 30 min."
     )
     assert [name for name, _ in asked.events] == ["decided", "rollback_held"]
+
+
+def test_what_else_was_to_be_told_is_told_all_the_same() -> None:
+    frozen = service(freeze=(Freeze("2027-01-01", "2027-02-01"),))
+    facts = respond.Facts((), last_look=False, last_ticket_look=False, base_url="http://watcher", now=NOW)
+    response = respond.respond(watch(policy=frozen), REGRESSED, facts)
+    blind = notes.deliver(notes.note(watch(), Topic.BLIND, "Not measured.", NOW, ""), frozen, NOW)
+    held = restraint(frozen, {}, 3, NOW)
+    assert held is not None
+    asked = respond.hold_back(replace(response, orders=(*response.orders, *blind)), held, "http://watcher", NOW)
+    told = [order.payload.topic for order in asked.orders if isinstance(order.payload, Note)]
+    assert told == [Topic.APPROVAL_WANTED, Topic.BLIND]
 
 
 def test_mode_ask_is_not_held_back_twice() -> None:

@@ -19,9 +19,9 @@ from watcher.engine.lease import Keeper
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
 from watcher.model.decision import Outcome, Reason
-from watcher.model.order import Note, RollbackOrder, RollbackState, Topic
+from watcher.model.order import Hold, Note, RollbackOrder, RollbackState, Topic
 from watcher.model.series import Series, Window
-from watcher.model.service import Mode, Signal
+from watcher.model.service import Freeze, Mode, Signal
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, looks, orders, watches
 from watcher.store.database import Database
@@ -254,6 +254,29 @@ def test_a_rollback_that_did_not_help_is_an_emergency(house: House) -> None:
     found = house.look(START + 600 + 1860, watcher)
     assert (found.state, found.recovered) == (WatchState.DONE, False)
     assert house.topics()[-1] is Topic.NOT_RECOVERED
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_waits_for_a_person_is_not_ended_by_looks_that_are_caught_up(house: House, frozen: bool) -> None:
+    """The daemon was away over the whole window: every look is made at once, and the approval still waits."""
+    house.shop.worse_from = START + 120
+    freeze = (Freeze("2027-01-01", "2027-02-01"),)
+    changes: dict[str, Any] = {"mode": Mode.ACT, "freeze": freeze} if frozen else {"mode": Mode.ASK}
+    policy = service(signals=(signal(min_effect=0.03),), window=WINDOW, step=STEP, history=DAYS * 86400.0, **changes)
+    open_watch(house, policy=policy)
+    now = START + WINDOW + 60
+    found = house.look(now)
+    assert (found.outcome, found.state, found.ended_at) == (Outcome.REGRESSED, WatchState.WATCHING, None)
+    assert (found.rollback_state, found.rollback_held) == (RollbackState.PLANNED, Hold.FROZEN if frozen else None)
+    assert house.topics() == [Topic.APPROVAL_WANTED]
+    with house.database.read() as tx:
+        order = orders.rollback_of(tx, "w-1")
+    assert order is not None
+    assert order.expires_at == now + policy.approval_timeout
+    exposed = (
+        'watcher_held_rollbacks_total{hold="frozen",service="checkout"} 1.0' in house.metrics.exposition("")[0].decode()
+    )
+    assert exposed is frozen
 
 
 def test_an_earlier_incident_is_not_taken_for_normal(house: House) -> None:
