@@ -1,7 +1,8 @@
-"""What the watcher costs: start-up, idle memory, a webhook, judging (`make bench`). Every figure is measured now."""
+"""What the watcher costs: start-up, memory, a webhook, judging, lists (`make bench`). Every figure is measured now."""
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from support.daemon import Daemon
 
+from benchmarks.lists import help_seconds, lists
 from benchmarks.speed import engine
 
 _CONFIG = """
@@ -33,7 +35,8 @@ _STARTS = 3
 
 
 def main() -> None:
-    rows = [*_daemon(), *engine()]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed watcher is compiled
+    rows = [*_daemon(), *help_seconds(), *engine(), *lists()]
     width = max(len(name) for name, _, _ in rows)
     print(f"{'':{width}}  {'measured':>12}  aim")
     for name, value, aim in rows:
