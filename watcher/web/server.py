@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from threading import Event, Thread
@@ -66,6 +67,8 @@ class Server:
         self.port = listener.getsockname()[1]
         self._live = app.state.live
         self._app = app
+        # It warns of every request that is none, and of every one too many: a stranger must not fill the log.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         config = uvicorn.Config(
             app,
             log_config=None,
