@@ -19,6 +19,7 @@ EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday is 0
 FINE = 180.0  # seconds either side that share a minute's mean
 COARSE = 2_700.0
 FEWEST_DAYS = 2
+SHARP = 4.0  # s.e. by which a minute must differ from its neighbours to be a habit
 GAIN = 0.94  # a finer split of days must lower the error to this share
 
 Ints = NDArray[np.int64]
@@ -94,6 +95,19 @@ def fit_profile(axis: Axis, indices: Ints, values: Floats, weights: Floats, grai
     return Profile(curves, classes, rows), expected.ravel()[place]
 
 
+def kin_days(axis: Axis, known: Ints, watched: Ints) -> int:
+    """How many days of the history are working days (or weekends) as those of the `watched` buckets are; the fewest.
+
+    `known` are the history's buckets with a value. A day counts with half its usual number of them.
+    """
+    day = cells(axis, known, 1)[0]
+    days, counts = np.unique(day, return_counts=True)
+    whole = days[counts >= 0.5 * np.median(counts)] if len(days) else days
+    of_weekend = (whole + EPOCH_WEEKDAY) % 7 >= 5
+    wanted = (cells(axis, watched, 1)[0] + EPOCH_WEEKDAY) % 7 >= 5
+    return min(int(np.count_nonzero(of_weekend == each)) for each in wanted)
+
+
 def flat(values: Floats, weights: Floats, grain: float) -> tuple[Profile, Floats]:
     """The level alone."""
     known = weights > 0
@@ -147,7 +161,23 @@ class _Table:
         else:
             trust = self.agreement(fine, 0, 0.3)
             whole, own = trust * whole_fine, trust * own_fine
+        if fine:
+            sharp, own_sharp = self.sharp(whole_fine, own_fine)
+            whole, own = whole + sharp, own + own_sharp
         return self.flat + whole, self.flat + own
+
+    def sharp(self, whole_fine: Floats, own_fine: Floats) -> tuple[Floats, Floats]:
+        """What single minutes have that their neighbours lack (jobs on the hour), where days surely agree on it."""
+        whole, own = self.leave_one_out(0)
+        day = _ratio(self.total, self.weight)
+        off = np.where(self.weight > 0, day - whole_fine, 0.0)
+        days = np.maximum(np.count_nonzero(self.weight > 0, axis=0), 1)
+        around = max(self.bins // 48, 1)
+        spread = np.sqrt(_smooth((off * off).mean(axis=0)[None], around)[0] / (2 * around + 1))
+        keep = np.abs(whole - whole_fine) > SHARP * spread / np.sqrt(days)
+        # Most days must say so: one wild day is no habit.
+        keep &= np.mean(np.sign(off) == np.sign(whole - whole_fine), axis=0) >= 0.8
+        return np.where(keep, whole - whole_fine, 0.0), np.where(keep, own - own_fine, 0.0)
 
     def agreement(self, width: int, minus: int, least: float) -> float:
         """Share of the curve's variance that odd and even days have in common (Spearman-Brown); 0 below `least`."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from watcher.detect.baseline import Ints
 from watcher.detect.fitting import Judge, Past, local_noise, signs
-from watcher.detect.statistics import CLIP, STRETCHES, pulled, scan, signed_root
+from watcher.detect.statistics import CLIP, STRETCHES, harmful, pulled, scan, signed_root
 from watcher.detect.tail import Growth, fit_tail
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -19,6 +19,9 @@ CERTAIN = float(np.log(100.0))  # -ln of the probability at which a change befor
 NEAREST = 2  # buckets before the deploy; in a single one anything can happen
 KEPT = 0.5  # share of a change that must still be there
 UNUSUAL = 0.25  # share of it by which the level must be off the usual
+
+
+Buckets = tuple[Floats, Floats, Floats]  # innovations, sensitivities and fences
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +47,25 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Before:
-    """The buckets before the deploy as one judge sees them: innovations, sensitivities and fences, shape (n,)."""
+    """The buckets before the deploy as one judge sees them, as in `Past`, shape (n,)."""
 
     eps: Floats
+    calm: Floats
+    slack: float
     w: Floats
     high: Floats
     claim: Claim | None
 
-
-Buckets = tuple[Floats, Floats, Floats]  # as the arrays of `Before`, since the deploy
+    def towards(self, sign: float) -> Buckets:
+        """Innovations as far as they are harm of this sign, sensitivities and fences."""
+        return harmful(self.eps, self.calm, sign, self.slack), self.w, self.high
 
 
 def find_before(judge: Judge, past: Past, harm: Harm, looks: int) -> Before:
     """What `past`, the judge's own, shows at its end."""
     size = min(len(past.w), WINDOWS * looks, MOST)
-    eps, w, high = past.eps[-size:] / judge.local, past.w[-size:] / judge.local, past.high[-size:]
-    before = Before(eps, w, high, None)
+    eps, calm, w = (each[-size:] / judge.local for each in (past.eps, past.calm, past.w))
+    before = Before(eps, calm, past.slack / judge.local, w, past.high[-size:], None)
     sign = _significant(judge, past, harm, looks)
     return before if sign is None else replace(before, claim=_claim(judge, before, past, sign))
 
@@ -101,14 +107,15 @@ def _windows(judge: Judge, past: Past, sign: float, looks: int) -> float:
         return 0.0
     places = starts[:, None] + np.arange(looks)
     local = local_noise(past, starts)[:, None]
-    result = scan(past.eps[places] / local, past.w[places] / local, past.high[places], judge.shape, sign)
+    eps = harmful(past.eps[places] / local, past.calm[places] / local, sign, past.slack / local)
+    result = scan(eps, past.w[places] / local, past.high[places], judge.shape, sign)
     return float(judge.main.evidence(result.main.max(axis=1)).max()) - float(np.log(backs))
 
 
 def _standing(judge: Judge, past: Past, sign: float, lengths: list[int], ends: Ints) -> Floats:
     """The largest deviation, in s.d., of the last `lengths` buckets before each of `ends`; shape (len(ends),)."""
     local = local_noise(past, ends)
-    eps = sign * past.w * np.clip(past.eps, -CLIP, past.high)
+    eps = sign * past.w * np.clip(harmful(past.eps, past.calm, sign, past.slack), -CLIP, past.high)
     total, weight = (np.concatenate([[0.0], np.cumsum(each)]) for each in (eps, past.w * past.w))
     out = np.full(len(ends), -np.inf)
     for length in lengths:
@@ -148,7 +155,7 @@ def shift_gain(judge: Judge, before: Before, seen: Buckets, sign: float, *, clip
     says, or not at all: there are limits to what it believes. Clipped, no single bucket proves anything; else a large
     one says by its size where the change was.
     """
-    eps, w, high = (np.concatenate(pair) for pair in zip((before.eps, before.w, before.high), seen, strict=True))
+    eps, w, high = (np.concatenate(pair) for pair in zip(before.towards(sign), seen, strict=True))
     eps = np.clip(eps, -CLIP, high) if clipped else pulled(eps, high)
     response = judge.model.forecast.response(len(w))
     followed = _ahead(eps * w, response), _ahead(w * w, response * response)

@@ -9,21 +9,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from watcher.detect import codec
+from watcher.detect.baseline import kin_days
 from watcher.detect.before import Before, find_before
 from watcher.detect.clean import clean, longest_run
 from watcher.detect.combine import costs
 from watcher.detect.detectable import detectable
 from watcher.detect.fitting import MOST_POINTS, Judge, Model, Past, Quiet, fit_judge, fit_model
-from watcher.detect.noise import Noise, Scale, standardise
+from watcher.detect.noise import Noise, Scale, lift, standardise
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.finding import Cause
 from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Role, Signal
 from watcher.model.watch import WatchPlan
 
-ENGINE = "placebo-scan/1"
+ENGINE = "placebo-scan/2"
 FEWEST_POINTS = 30
 HISTORY_WINDOWS = 2
+ENOUGH_KIN = 2  # days like the deploy's that prove how such days go
 KIN = 0.2  # correlation with a control from which on it is used without being named
 
 
@@ -36,7 +38,8 @@ class Calibrated:
         judges: with the control first, if there is one; the last one rests on the own history alone. Empty: `cause`
             says why the signal cannot be judged.
         before: the buckets before the deploy, by each judge.
-        witness: knows the level alone; what follows from the day-curve must show a little there too.
+        witness: knows the level alone; where the history has no days like the deploy's, what follows from the day-curve
+            must show a little there too.
         cost: what the signal pays for not being alone, in -ln of a probability.
         usual_run: longest stretch of one repeated value in the history; `tail_run` the last one's, of `tail_value`.
         newest: time of the newest point of the history.
@@ -169,7 +172,8 @@ def _calibrate(
     harm = draft.signal.harm
     model, past = fit_model(draft.axis, grid, draft.signal.kind, None)
     typical_total = float(np.nanmedian(grid.totals)) if grid.totals is not None else 1.0
-    w = expected_w(model.noise, model.profile.at(draft.axis, draft.first + np.arange(looks)), typical_total)
+    expected = model.profile.at(draft.axis, draft.first + np.arange(looks))
+    w = expected_w(model.noise, lift(model.noise, expected, np.full(looks, model.memory.level)), typical_total)
     wanted_information = float(np.sum((w / model.scale) ** 2))
     own, quiet = fit_judge(model, past, harm, looks, wanted_information, None)
     judges, before = [own], [find_before(own, past, harm, looks)]
@@ -205,6 +209,9 @@ def _calibrate(
 
 def _witness(draft: _Draft, model: Model) -> Judge | None:
     if float(np.ptp(model.profile.curves)) == 0:
+        return None
+    watched = draft.first + np.array([0, draft.looks - 1])
+    if kin_days(draft.axis, draft.grid.first + np.flatnonzero(~np.isnan(draft.grid.values)), watched) >= ENOUGH_KIN:
         return None
     level, past = fit_model(draft.axis, draft.grid, draft.signal.kind, None, days=False)
     return fit_judge(level, past, draft.signal.harm, draft.looks, 0.0, None, MOST_POINTS // 3)[0]
@@ -281,4 +288,5 @@ def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str
 def _detectable(calibrated: Calibrated, harm: Harm, evidence: float) -> float | None:
     judge = calibrated.judges[0]
     profile = judge.model.profile.at(calibrated.axis, calibrated.first + np.arange(calibrated.looks))
+    profile = lift(judge.model.noise, profile, judge.path.part(calibrated.looks).level)
     return detectable(judge, expected_w(judge.model.noise, profile, calibrated.typical_total), harm, evidence)

@@ -9,8 +9,8 @@ import numpy as np
 
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
-from watcher.detect.fitting import Judge
-from watcher.detect.forecast import REACH, Forecast, followed, means
+from watcher.detect.fitting import Judge, upper_fence
+from watcher.detect.forecast import Forecast, followed, means, pull
 from watcher.detect.judging import deviations
 from watcher.detect.noise import Noise, Scale, moments
 from watcher.detect.path import Path
@@ -134,11 +134,11 @@ def band_of(calibrated: Calibrated, kind: Kind, series: Series) -> Band:
 def _levels(calibrated: Calibrated, judge: Judge, grid: Grid) -> tuple[Floats, Floats]:
     """Level off the profile and error's growth: forecast step by step before the deploy, frozen after it."""
     model = judge.model
-    z, w, _ = deviations(judge, calibrated.axis, grid)
-    level = model.forecast.weights @ means(
-        np.clip(z, -REACH, np.inf if model.noise.counts else REACH), w, model.forecast.lengths, model.forecast.kappa
-    )
-    level = level if len(model.forecast.lengths) else np.zeros(len(grid))
+    z, w, sd = deviations(judge, calibrated.axis, grid)
+    level = np.zeros(len(grid))
+    if len(model.forecast.lengths):
+        pulled = pull(z, w, model.forecast.reach, upper_fence(model.noise, sd, 0.0))
+        level = model.forecast.weights @ means(pulled, w, model.forecast.lengths, model.forecast.kappa)
     wide = np.ones(len(grid))
     after = max(calibrated.first - grid.first, 0)
     if after < len(grid):

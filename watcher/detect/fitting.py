@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watcher.detect.baseline import Ints, Profile, fit_profile, flat
-from watcher.detect.forecast import REACH, Forecast, fit_forecast, followed
-from watcher.detect.noise import Noise, Scale, active, fit_variance, measure, moments, scale_of, standardise
+from watcher.detect.forecast import Fitted, Forecast, Memory, fit_forecast
+from watcher.detect.noise import Noise, Scale, active, fit_variance, lift, measure, moments, scale_of, standardise
 from watcher.detect.path import Path, follow
-from watcher.detect.statistics import CLIP, Shape, growing, pulled, scan, shape_of
+from watcher.detect.statistics import CLIP, Shape, growing, harmful, pulled, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.detect.window import Axis, Grid
 from watcher.model.series import Floats
 from watcher.model.service import Harm, Kind
 
 SHARE_OF_MAIN = 0.9  # of the budget: the clipped scan; the rest: spikes
-LOCAL = 90  # buckets before the deploy that tell how noisy it is now
-LOCAL_PRIOR = 60.0
+SLACK = 0.5  # s.d., at least
+LOCAL = 120  # buckets before the deploy that tell how noisy it is now
+LOCAL_PRIOR = 15.0
+LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
 MARGIN = 0.2  # in -ln of a probability: what is learned from a few days may be a little wrong
@@ -33,7 +35,9 @@ class Model:
     Attributes:
         mean, scale: of the clipped innovations, in s.d. of `noise`.
         least: smallest value that a logarithm is taken of.
-        past_z, past_w: the last buckets before the deploy, as many as the forecast remembers.
+        memory: the last buckets before the deploy.
+        slack: s.d. by which the calm level usually differs from the forecast; infinite without a day-curve, as every
+            evening would acquit.
     """
 
     profile: Profile
@@ -42,23 +46,23 @@ class Model:
     mean: float
     scale: float
     least: float
-    past_z: Floats
-    past_w: Floats
+    memory: Memory
+    slack: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
-    """The history as the model sees it, shape (n,): deviations `z` with their sensitivities `weight` as the noise has
-    them, and `alone`, what the control leaves of them; innovations `eps` with their sensitivities `w`, in units of the
-    innovations' own s.d.
+    """The history as the model sees it, shape (n,): deviations `z` from the profile with their sensitivities `weight`;
+    innovations `eps` with theirs, `w`, and deviations from the `calm` level with its `slack`, in the innovations' s.d.
     """
 
     first: int
     z: Floats
-    alone: Floats
     weight: Floats
     w: Floats
     eps: Floats
+    calm: Floats
+    slack: float
     high: Floats
 
 
@@ -136,29 +140,37 @@ def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None, *, days:
     mean, v1, v2 = moments(noise, expected, grid.totals)
     noise = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known)
     pair = (control.z, control.weight) if control is not None else None
-    forecast, eps = Forecast((), np.empty(0), np.empty(0)), np.empty(0)
-    for final in (False, True):
-        z, w, sd = standardise(noise, expected, target, grid.totals)
-        forecast, eps = fit_forecast(z, w, pair, upper_fence(noise, sd, REACH))
-        # With one term of variance only the scale is left to learn, and `scale` below learns it.
-        if final or not (noise.phi > 0 and noise.c2 > 0):
-            break
-        noise = _refit(noise, v1, v2, eps * sd, w > 0)
+    noise, fitted, z, w = _fit_level(noise, expected, target, grid.totals, pair)
+    # A surprise is measured by the noise of where the signal is now, which may be far from its profile.
+    raw, sensitivity, sd = standardise(noise, lift(noise, expected, fitted.level), target, grid.totals)
+    calm = standardise(noise, lift(noise, expected, fitted.calm), target, grid.totals)[0]
     high = upper_fence(noise, sd, CLIP)
     seen = w > 0 if control is None else (w > 0) & (control.weight > 0)
-    clipped = np.clip(eps, -CLIP, high)[active(np.where(seen, w * w, 0.0))]
+    clipped = np.clip(raw, -CLIP, high)[active(np.where(seen, w * w, 0.0))]
     mean_eps, scale_eps = (float(clipped.mean()), float(clipped.std())) if len(clipped) else (0.0, 1.0)
     scale_eps = max(scale_eps, 1e-3)
-    memory = min(forecast.memory, len(z))
-    model = Model(profile, noise, forecast, mean_eps, scale_eps, least, z[len(z) - memory :], w[len(z) - memory :])
-    past_eps = np.where(seen, (eps - mean_eps) / scale_eps, 0.0)
-    return model, Past(grid.first, z, _alone(forecast, z, w, pair), w, w * seen / scale_eps, past_eps, high / scale_eps)
+    apart = np.clip(calm - raw, -CLIP, CLIP)[active(np.where(seen, w * w, 0.0))]
+    slack = max(float(np.sqrt(np.mean(apart * apart))) if len(apart) else 0.0, SLACK) if days else np.inf
+    model = Model(profile, noise, fitted.forecast, mean_eps, scale_eps, least, Memory.of(fitted, z, w), slack)
+    eps = np.where(seen, (raw - mean_eps) / scale_eps, 0.0)
+    return model, Past(
+        grid.first, z, w, sensitivity * seen / scale_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps
+    )
 
 
-def _alone(forecast: Forecast, z: Floats, w: Floats, control: tuple[Floats, Floats] | None) -> Floats:
-    if control is None or forecast.control is None or forecast.control_kappa is None:
-        return z
-    return z - w * followed(forecast.control, forecast.control_kappa, control)
+def _fit_level(
+    noise: Noise, expected: Floats, target: Floats, totals: Floats | None, control: tuple[Floats, Floats] | None
+) -> tuple[Noise, Fitted, Floats, Floats]:
+    """Noise about the forecast level, and the forecast in its units, with `z` and `w` from the profile."""
+    known = ~np.isnan(target)
+    for final in (False, True):
+        z, w, sd = standardise(noise, expected, target, totals)
+        fitted = fit_forecast(z, w, control, upper_fence(noise, sd, 0.0))
+        if final:
+            break
+        mean, v1, v2 = moments(noise, lift(noise, expected, fitted.level), totals)
+        noise = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known & (w > 0))
+    return noise, fitted, z, w
 
 
 def _grain(scale: Scale, kind: Kind, values: Floats, weights: Floats) -> float:
@@ -205,12 +217,14 @@ def _refit(noise: Noise, v1: Floats, v2: Floats, deviations: Floats, known: NDAr
 def local_noise(past: Past, starts: Ints) -> Floats:
     """Scatter over the buckets before each start, over the usual; drawn to 1, shape (p,)."""
     busy = active(past.w * past.w)
-    squares = np.where(busy, np.minimum(past.eps * past.eps, CLIP * CLIP), 0.0)
-    sums = np.concatenate([[0.0], np.cumsum(squares)])
+    sizes = np.where(busy, np.minimum(np.abs(past.eps), LOCAL_CLIP), 0.0)
+    sums = np.concatenate([[0.0], np.cumsum(sizes)])
     counts = np.concatenate([[0], np.cumsum(busy)])
+    usual = max(float(sums[-1]) / max(int(counts[-1]), 1), 1e-3)
     begins = np.maximum(starts - LOCAL, 0)
-    ratio = (sums[starts] - sums[begins] + LOCAL_PRIOR) / (counts[starts] - counts[begins] + LOCAL_PRIOR)
-    return np.asarray(np.clip(np.sqrt(ratio), 0.7, 3.0), dtype=np.float64)
+    known = counts[starts] - counts[begins] + LOCAL_PRIOR
+    ratio = (sums[starts] - sums[begins] + LOCAL_PRIOR * usual) / (known * usual)
+    return np.asarray(np.clip(ratio, 0.25, 4.0), dtype=np.float64)
 
 
 def quiet_starts(past: Past, looks: int, wanted: float, most: int) -> Ints:
@@ -239,7 +253,8 @@ def fit_judge(
     response = model.forecast.response(looks)
     local = local_noise(past, np.concatenate([starts, [len(past.w)]]))
     places = starts[:, None] + np.arange(looks)
-    eps, w = past.eps[places] / local[:-1, None], past.w[places] / local[:-1, None]
+    eps, calm, w = (each[places] / local[:-1, None] for each in (past.eps, past.calm, past.w))
+    towards = {sign: harmful(eps, calm, sign, past.slack / local[:-1, None]) for sign in signs(harm)}
     high = past.high[places]
     covered = np.zeros(len(past.w) + 1)
     np.add.at(covered, starts, 1.0)
@@ -247,19 +262,15 @@ def fit_judge(
     independent = float(np.count_nonzero(np.cumsum(covered)[:-1] > 0)) / looks
     counts = model.noise.counts
     shape = shape_of(response, (0.0, 0.0), counts)
-    weighted = w * pulled(eps, high)
-    deviations = [growing(sign * weighted, w * w, shape, sign) for sign in signs(harm)]
+    deviations = [growing(sign * w * pulled(one, high), w * w, shape, sign) for sign, one in towards.items()]
     shape = shape_of(response, _inflation(deviations, independent), counts)
-    scans = [scan(eps, w, high, shape, sign) for sign in signs(harm)]
+    scans = [scan(one, w, high, shape, sign) for sign, one in towards.items()]
     main = np.max([one.main.max(axis=1, initial=-9.0) for one in scans], axis=0)
     spike = np.max([one.spike.max(axis=1, initial=-9.0) for one in scans], axis=0)
     main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE)
     spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG)
     overlap = shared(combine(main_tail, spike_tail, 1.0, main, spike) + MARGIN, independent, 1.0)
-    memory = len(model.past_z)
-    upper = np.inf if counts else REACH
-    newest = len(past.w) - memory
-    path = follow(model.forecast, past.alone[newest:], past.weight[newest:], upper, looks)
+    path = follow(model.forecast, model.memory, looks)
     judge = Judge(model, shape, path, main_tail, spike_tail, float(local[-1]), overlap, independent, control)
     return judge, Quiet(past.first + starts, judge.evidence(main, spike), independent)
 

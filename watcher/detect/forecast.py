@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from watcher.detect.noise import active
 from watcher.model.series import Floats
@@ -18,7 +20,10 @@ LENGTHS = (1, 3, 8, 21, 60, 180, 540, 1440)
 CONTROL_LENGTHS = (1, 4, 20)
 SLOW = 60  # own means this long stand beside the control while its share is learned
 ENOUGH = 4000  # buckets that coefficients are learned from
-REACH = 4.0  # s.d. at which a point's influence on the forecast ends
+REACH = 4.0  # times the usual distance from the median of the newest buckets: where a point's influence ends
+MIDDLE = 15  # buckets of that median
+BEHIND = (1, 16, 31, 46, 61)  # buckets ago: whose medians' median is the calm level
+NEWEST = 80  # buckets before the deploy that are kept as they were
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +35,7 @@ class Forecast:
         control: how much of the control's mean deviation over the newest CONTROL_LENGTHS buckets this signal follows;
             that part is taken off before anything else.
         control_kappa: as `kappa`, of the control's means.
+        reach: how far from the median of the newest buckets a point has influence, in s.d.
     """
 
     lengths: tuple[int, ...]
@@ -37,10 +43,11 @@ class Forecast:
     kappa: Floats
     control: Floats | None = None
     control_kappa: Floats | None = None
+    reach: float = REACH
 
     @property
     def memory(self) -> int:
-        return max((*self.lengths, *(CONTROL_LENGTHS if self.control is not None else ())), default=1)
+        return max(self.lengths, default=1)
 
     def response(self, length: int) -> Floats:
         """How much of a lasting harm is still news in the 1st, 2nd ... bucket after it began, shape (length,)."""
@@ -89,12 +96,48 @@ def _least_squares(columns: Floats, target: Floats) -> Floats:
     return np.asarray(np.linalg.solve(gram, scaled @ target) / size, dtype=np.float64)
 
 
+def middles(z: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Median of each bucket and those before it, the last known value standing in for missing ones; shape (n,)."""
+    places = np.maximum.accumulate(np.where(known, np.arange(len(z)), 0))
+    filled = z[places]
+    padded = np.concatenate([np.full(MIDDLE - 1, filled[0] if len(z) else 0.0), filled])
+    return np.asarray(np.partition(sliding_window_view(padded, MIDDLE), MIDDLE // 2, axis=1)[:, MIDDLE // 2])
+
+
+def calm_of(middle: Floats, start: int = 0) -> Floats:
+    """Where the signal was over the last hour or so, short bursts left out, by its running medians; from `start`."""
+    places = np.maximum(np.arange(start, len(middle))[:, None] - np.array(BEHIND), 0)
+    return np.asarray(np.partition(middle[places], len(BEHIND) // 2, axis=1)[:, len(BEHIND) // 2])
+
+
+def pull(z: Floats, w: Floats, reach: float, upper: Floats | float, middle: Floats | None = None) -> Floats:
+    """`z` drawn to within reach of where the signal is now, wherever its profile may be; 0 where missing.
+
+    `upper` widens the upper fence: single events of a sparse count are no outliers. `middle` are `middles(z, w > 0)`.
+    """
+    known = w > 0
+    middle = middles(z, known) if middle is None else middle
+    return np.where(known, np.clip(z, middle - reach, middle + reach + upper), 0.0)
+
+
+def reach_of(off: Floats, w: Floats) -> float:
+    """REACH times the usual distance `off` from the running median."""
+    known = active(w * w)
+    if not known.any():
+        return REACH
+    off = off[known]
+    usual = float(np.sqrt(np.mean(np.minimum(off * off, REACH * REACH))))
+    # The square of the outliers must not set the measure for outliers.
+    usual = min(usual, float(np.sqrt(np.mean(np.minimum(off * off, (REACH * usual) ** 2)))))
+    return REACH * max(usual, 1e-3)
+
+
 def fit_control(z: Floats, w: Floats, upper: Floats, control: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     """How a signal follows its control: coefficients of the control's means, and their prior weights."""
-    cz, cw = np.clip(control[0], -REACH, REACH), control[1]
+    cz, cw = _pulled(control[0], control[1], 0.0), control[1]
     kappa = _prior(cw, CONTROL_LENGTHS)
     slow = tuple(length for length in usable(LENGTHS, int(np.count_nonzero(w > 0))) if length >= SLOW)
-    pulled = np.clip(z, -REACH, upper)
+    pulled = _pulled(z, w, upper)
     columns = [
         *(w * row for row in means(cz, cw, CONTROL_LENGTHS, kappa, newest=1)),
         *(w * row for row in means(pulled, w, slow, _prior(w, slow))),
@@ -105,52 +148,119 @@ def fit_control(z: Floats, w: Floats, upper: Floats, control: tuple[Floats, Floa
     return _least_squares(np.array(columns)[:, known], pulled[known])[: len(CONTROL_LENGTHS)], kappa
 
 
+def _pulled(z: Floats, w: Floats, upper: Floats | float) -> Floats:
+    middle = middles(z, w > 0)
+    return pull(z, w, reach_of(z - middle, w), upper, middle)
+
+
 def followed(coefficients: Floats, kappa: Floats, control: tuple[Floats, Floats], start: int = 0) -> Floats:
     """The relative deviation that the control's own accounts for. Nothing is pulled in: if it moves, this follows."""
     rows = means(control[0], control[1], CONTROL_LENGTHS, kappa, start, newest=1)
     return np.asarray(coefficients @ rows, dtype=np.float64)
 
 
-def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, upper: Floats) -> tuple[Forecast, Floats]:
-    """Least squares of `z`, less what it follows of its control, on its own past; returns innovations as well.
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A forecast over its own history, shape (n,): `z` less what the control explains, as it was and pulled in; the
+    relative deviation that was forecast for each bucket, and the calm one, the control's share included.
+    """
 
-    `control` is the control's `(z, w)` on the same buckets. `upper` is each bucket's upper fence in s.d.
+    forecast: Forecast
+    alone: Floats
+    pulled: Floats
+    level: Floats
+    calm: Floats
+
+
+def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, upper: Floats) -> Fitted:
+    """Least squares of `z`, less what it follows of its control, on its own past.
+
+    `control` is the control's `(z, w)` on the same buckets. `upper` is each bucket's upper fence beyond the reach, s.d.
     """
     known = w > 0
     shares = kappas = None
+    shared = np.zeros(len(z))
     if control is not None:
         shares, kappas = fit_control(z, w, upper, control)
         known = known & (control[1] > 0)
-        z = np.where(known, z - w * followed(shares, kappas, control), 0.0)
+        shared = np.where(known, followed(shares, kappas, control), 0.0)
+        z = np.where(known, z - w * shared, 0.0)
     points = int(known.sum())
     lengths = usable(LENGTHS, points)
+    middle = middles(z, known)
+    reach = reach_of(z - middle, w * known)
+    pulled = pull(z, w * known, reach, upper, middle)
+    calm = shared + relative(calm_of(middle), w)
     if not lengths or points < 20:
-        return Forecast((), np.empty(0), np.empty(0), shares, kappas), np.where(known, z, 0.0)
-    pulled = np.clip(z, -REACH, upper)
+        return Fitted(Forecast((), np.empty(0), np.empty(0), shares, kappas, reach), z, pulled, shared, calm)
     kappa = _prior(w, lengths)
-    design = w * means(pulled, w * known, lengths, kappa)
+    rows = means(pulled, w * known, lengths, kappa)
     learn = np.flatnonzero(active(np.where(known, w * w, 0.0)))
     # Neighbours say nearly the same: a few thousand buckets teach as much as all of them.
     learn = learn[:: max(len(learn) // ENOUGH, 1)]
-    weights = _least_squares(design[:, learn], pulled[learn])
+    weights = _least_squares(w[learn] * rows[:, learn], pulled[learn])
     # A forecast that remembers more than there is would explode.
     if weights.sum() > 0.995:
         weights = weights * (0.995 / float(weights.sum()))
-    return Forecast(lengths, weights, kappa, shares, kappas), np.where(known, z - weights @ design, 0.0)
+    return Fitted(Forecast(lengths, weights, kappa, shares, kappas, reach), z, pulled, shared + weights @ rows, calm)
 
 
 def relative(z: Floats, w: Floats) -> Floats:
-    """Relative deviation of each bucket; 0 where nothing is known."""
+    """Relative deviations; 0 where nothing is known."""
     return np.divide(z, w, out=np.zeros_like(z), where=w > 0)
 
 
-def innovations(
-    forecast: Forecast, z: Floats, w: Floats, upper: Floats, control: tuple[Floats, Floats] | None, start: int
-) -> Floats:
-    """Innovations (in s.d.) of the buckets from `start`, given all before them in the same arrays."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """What a forecast remembers of the time before the deploy: `z` less the control's share, pulled in, and `w`, shape
+    (m,); and the newest NEWEST deviations as they were.
+    """
+
+    z: Floats
+    w: Floats
+    newest_z: Floats
+    newest_w: Floats
+
+    @property
+    def level(self) -> float:
+        """Mean relative deviation of the newest buckets."""
+        weight = float(self.w[-NEWEST:] @ self.w[-NEWEST:])
+        return float(self.w[-NEWEST:] @ self.z[-NEWEST:]) / weight if weight > 0 else 0.0
+
+    @staticmethod
+    def of(fitted: Fitted, z: Floats, w: Floats) -> Memory:
+        size = min(fitted.forecast.memory, len(z))
+        last = min(NEWEST, len(z))
+        return Memory(
+            fitted.pulled[len(z) - size :], w[len(z) - size :], fitted.alone[len(z) - last :], w[len(z) - last :]
+        )
+
+
+def forecast_level(
+    forecast: Forecast,
+    memory: Memory,
+    seen: tuple[Floats, Floats],
+    upper: Floats,
+    control: tuple[Floats, Floats] | None,
+) -> tuple[Floats, Floats]:
+    """The relative deviation that is expected of each new bucket, given all before it, and the calm one; shape (n,).
+
+    `seen` is their `(z, w)`, `upper` as in `pull`; `control` the control's `(z, w)` of its NEWEST and the same buckets.
+    """
+    z, w = seen
+    shared = np.zeros(len(z))
     if forecast.control is not None and forecast.control_kappa is not None and control is not None:
-        w = w * (control[1] > 0)
-        z = z - w * followed(forecast.control, forecast.control_kappa, control)
-    pulled = np.clip(z, -REACH, upper)
-    predicted = w[start:] * (forecast.weights @ means(pulled, w, forecast.lengths, forecast.kappa, start))
-    return np.where(w[start:] > 0, z[start:] - predicted, 0.0)
+        start = len(control[0]) - len(z)
+        w = w * (control[1][start:] > 0)
+        shared = followed(forecast.control, forecast.control_kappa, control, start)
+        z = np.where(w > 0, z - w * shared, 0.0)
+    last = len(memory.newest_z)
+    own_z, own_w = np.concatenate([memory.newest_z, z]), np.concatenate([memory.newest_w, w])
+    middle = middles(own_z, own_w > 0)
+    calm = shared + relative(calm_of(middle, last), w)
+    if not len(forecast.lengths):
+        return shared, calm
+    pulled = pull(own_z, own_w, forecast.reach, np.concatenate([np.zeros(last), upper]), middle)
+    past = len(memory.z)
+    all_z, all_w = np.concatenate([memory.z, pulled[last:]]), np.concatenate([memory.w, w])
+    return shared + forecast.weights @ means(all_z, all_w, forecast.lengths, forecast.kappa, past), calm

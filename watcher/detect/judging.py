@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,9 @@ import numpy as np
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
 from watcher.detect.fitting import SHARE_OF_MAIN, Judge, signs, upper_fence
-from watcher.detect.forecast import REACH, innovations
-from watcher.detect.noise import Scale, standardise
-from watcher.detect.statistics import CLIP, Scan, scan
+from watcher.detect.forecast import forecast_level
+from watcher.detect.noise import Scale, lift, standardise
+from watcher.detect.statistics import CLIP, Scan, harmful, scan
 from watcher.detect.window import Axis, Grid, ascending, regrid
 from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Kind
@@ -58,7 +59,7 @@ class Verdict:
     Attributes:
         evidence: -ln probability by each look, non-decreasing, shape (n,).
         sign: direction of the strongest deviation.
-        eps, w: innovations and sensitivities, local s.d., shape (n,).
+        eps, w: innovations, as far as they are harm of this sign, and sensitivities, local s.d., shape (n,).
         high: upper fences of the innovations, shape (n,).
     """
 
@@ -79,43 +80,43 @@ class Verdict:
         return self.eps[:size], self.w[:size], self.high[:size]
 
 
-def deviations(judge: Judge, axis: Axis, grid: Grid) -> tuple[Floats, Floats, Floats]:
-    """`z`, `w` and s.d. of the grid's buckets by this judge's model."""
-    indices = grid.first + np.arange(len(grid))
-    profile = judge.model.profile.at(axis, indices)
-    values = grid.values
-    if judge.model.noise.scale is Scale.LOG:
-        values = np.log(np.maximum(values, judge.model.least))
-    return standardise(judge.model.noise, profile, values, grid.totals)
+def deviations(judge: Judge, axis: Axis, grid: Grid, level: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+    """`z`, `w` and s.d. of the grid's buckets by this judge's model, off the profile or that moved by `level`."""
+    model = judge.model
+    profile = model.profile.at(axis, grid.first + np.arange(len(grid)))
+    values = np.log(np.maximum(grid.values, model.least)) if model.noise.scale is Scale.LOG else grid.values
+    expected = profile if level is None else lift(model.noise, profile, level)
+    return standardise(model.noise, expected, values, grid.totals)
 
 
 def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Floats, Floats] | None) -> Verdict:
-    """Judges the buckets since the deploy; `control` is its `(z, w)` on the past and the same buckets."""
+    """Judges the buckets since the deploy; `control` is its `(z, w)` on the newest of the past and the same buckets."""
     model = judge.model
     z, w, sd = deviations(judge, axis, grid)
-    past = len(model.past_z)
-    all_z, all_w = np.concatenate([model.past_z, z]), np.concatenate([model.past_w, w])
-    fence = upper_fence(model.noise, sd, REACH)
-    upper = np.concatenate([np.full(past, np.inf if model.noise.counts else REACH), fence])
-    raw = innovations(model.forecast, all_z, all_w, upper, control, past)
-    known = w > 0 if control is None else (w > 0) & (control[1][past:] > 0)
+    level, calm = forecast_level(model.forecast, model.memory, (z, w), upper_fence(model.noise, sd, 0.0), control)
+    raw, w, sd = deviations(judge, axis, grid, level)
+    off_calm = deviations(judge, axis, grid, calm)[0] / (model.scale * judge.local)
+    slack = model.slack / (model.scale * judge.local)
+    known = w > 0 if control is None else (w > 0) & (control[1][len(control[1]) - len(w) :] > 0)
     eps = np.where(known, (raw - model.mean) / (model.scale * judge.local), 0.0)
     here = np.where(known, w / (model.scale * judge.local), 0.0)
     high = upper_fence(model.noise, sd, CLIP) / model.scale
-    scans = [scan(eps[None], here[None], high[None], judge.shape, sign) for sign in signs(harm)]
-    return _verdict(judge, scans, signs(harm), (eps, here, high))
+    towards = {sign: harmful(eps, off_calm, sign, slack) for sign in signs(harm)}
+    scans = {sign: scan(one[None], here[None], high[None], judge.shape, sign) for sign, one in towards.items()}
+    return _verdict(judge, scans, towards, here, high)
 
 
 def _verdict(
-    judge: Judge, scans: list[Scan], directions: tuple[float, ...], seen: tuple[Floats, Floats, Floats]
+    judge: Judge, scans: Mapping[float, Scan], towards: Mapping[float, Floats], w: Floats, high: Floats
 ) -> Verdict:
-    main = np.maximum.accumulate(np.max([each.main[0] for each in scans], axis=0))
-    spike = np.maximum.accumulate(np.max([each.spike[0] for each in scans], axis=0))
+    main = np.maximum.accumulate(np.max([each.main[0] for each in scans.values()], axis=0))
+    spike = np.maximum.accumulate(np.max([each.spike[0] for each in scans.values()], axis=0))
     evidence = judge.evidence(main, spike)
     if not len(evidence):
-        return Verdict(evidence, directions[0], *seen)
+        sign = next(iter(scans))
+        return Verdict(evidence, sign, towards[sign], w, high)
     lasting = float(judge.main.evidence(main[-1:])[0] + np.log(SHARE_OF_MAIN))
     short = float(judge.spike.evidence(spike[-1:])[0] + np.log(1 - SHARE_OF_MAIN))
-    tables = [each.spike[0] if short > lasting else each.main[0] for each in scans]
-    which = int(np.argmax([float(table.max()) for table in tables]))
-    return Verdict(evidence, directions[which], *seen)
+    tables = {sign: each.spike[0] if short > lasting else each.main[0] for sign, each in scans.items()}
+    sign = max(tables, key=lambda each: float(tables[each].max()))
+    return Verdict(evidence, sign, towards[sign], w, high)

@@ -93,6 +93,18 @@ def moments(noise: Noise, profile: Floats, totals: Floats | None) -> tuple[Float
     return profile, one, np.zeros_like(one)
 
 
+LEAST = 0.02  # share of the profile below which no level is forecast
+
+
+def lift(noise: Noise, profile: Floats, level: Floats) -> Floats:
+    """The profile moved by a relative deviation: what is expected where the signal is now, shape (n,)."""
+    if noise.scale is Scale.LOG:
+        return profile + level
+    if noise.scale is Scale.ABSOLUTE:
+        return profile + noise.unit * level
+    return np.asarray(np.maximum(profile, noise.floor) * np.maximum(1 + level, LEAST))
+
+
 def fit_variance(
     noise: Noise, v1: Floats, v2: Floats, squares: Floats, known: NDArray[np.bool_]
 ) -> tuple[float, float]:

@@ -97,10 +97,8 @@ def _alone(judge: Judge, before: Before, seen: Buckets, sign: float, ago: Ints) 
     half of the buckets before does not show it, the ratio is minus infinity: wild ones that had passed are no harm
     that lasts.
     """
-    total, weight = (np.cumsum(each[::-1])[ago - 1] for each in _evidence((before.eps, before.w, before.high), sign))
-    late, late_weight = (
-        np.cumsum(each[::-1])[(ago + 1) // 2 - 1] for each in _evidence((before.eps, before.w, before.high), sign)
-    )
+    total, weight = (np.cumsum(each[::-1])[ago - 1] for each in _evidence(before.towards(sign), sign))
+    late, late_weight = (np.cumsum(each[::-1])[(ago + 1) // 2 - 1] for each in _evidence(before.towards(sign), sign))
     since, since_weight = (float(each.sum()) for each in _evidence(seen, sign))
     least = (since - DOUBT * math.sqrt(since_weight)) / max(since_weight, TINY)
     size = np.maximum((total + since) / np.maximum(weight + since_weight, TINY), least)

@@ -110,9 +110,8 @@ def _control(subject: Subject, name: str, grid: Grid) -> tuple[Floats, Floats] |
     judge = control.judges[-1]
     totals = None if seen.grid.totals is None else _filled(seen.grid.totals, len(grid))
     z, w, _ = deviations(judge, calibrated.axis, Grid(grid.first, _filled(seen.grid.values, len(grid)), totals))
-    wanted = len(calibrated.judges[0].model.past_z)
-    past_z, past_w = _padded(judge.model.past_z, wanted), _padded(judge.model.past_w, wanted)
-    return np.concatenate([past_z, z]), np.concatenate([past_w, w])
+    memory = judge.model.memory
+    return np.concatenate([memory.newest_z, z]), np.concatenate([memory.newest_w, w])
 
 
 def _filled(values: Floats, length: int) -> Floats:
@@ -120,12 +119,6 @@ def _filled(values: Floats, length: int) -> Floats:
     size = min(length, len(values))
     out[:size] = values[:size]
     return out
-
-
-def _padded(values: Floats, wanted: int) -> Floats:
-    if len(values) >= wanted:
-        return values[len(values) - wanted :]
-    return np.concatenate([np.zeros(wanted - len(values)), values])
 
 
 def _control_score(subject: Subject, name: str) -> float:

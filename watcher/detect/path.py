@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from watcher.detect.forecast import REACH, Forecast
+from watcher.detect.forecast import Forecast, Memory
 from watcher.model.series import Floats
 
 FARTHEST = 120  # buckets; later ones keep the last forecast
@@ -32,16 +32,17 @@ class Path:
         return Path(self.level[index], self.point[index], self.sum[index])
 
 
-def follow(forecast: Forecast, past_z: Floats, past_w: Floats, upper: float, looks: int) -> Path:
+def follow(forecast: Forecast, memory: Memory, looks: int) -> Path:
     """Iterates the forecast on itself; what a bucket weighs is taken to stay as it was."""
     count = max(min(looks, FARTHEST), 1)
+    past_z, past_w = memory.z, memory.w
     known = past_w > 0
     if not len(forecast.lengths) or not known.any():
         return Path(np.zeros(1), np.ones(1), np.ones(1))
     weight = float(np.mean(past_w[known] ** 2))
     size = len(past_z)
     total, mass, wave = (np.zeros(size + count + 1) for _ in range(3))
-    total[1 : size + 1] = np.cumsum(past_w * np.clip(past_z, -REACH, upper))
+    total[1 : size + 1] = np.cumsum(past_w * past_z)
     mass[1 : size + 1] = np.cumsum(past_w * past_w)
     lengths = np.asarray(forecast.lengths)
     level, psi = np.zeros(count), np.zeros(count)

@@ -112,6 +112,15 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Sca
     return Scan(main, spike)
 
 
+def harmful(eps: Floats, calm: Floats, sign: float, slack: Floats | float) -> Floats:
+    """Innovations, of which harm counts as far as the calm level shows it too: the end of a burst is no loss.
+
+    `calm` are deviations from that level and `slack` how far it may be off, in s.d.; shape as `eps`.
+    """
+    off = sign * eps
+    return np.asarray(sign * np.where(off > 0, np.minimum(off, np.maximum(sign * calm + slack, 0.0)), off))
+
+
 def pulled(eps: Floats, high: Floats) -> Floats:
     """Innovations beyond the fences count by their logarithm: no single bucket decides, a large one still says more."""
     inside = np.clip(eps, -CLIP, high)
