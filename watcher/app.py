@@ -150,9 +150,14 @@ class App:
         self._stop_seconds = _RELOAD_SECONDS
         before[2].close()
         self._stop_seconds = _STOP_SECONDS
-        for name in before[1].names - {loop.name for loop in loops}:
+        silent = before[1].names - {loop.name for loop in loops}
+        for name in silent:
             self.heartbeats.forget(name)
-            self.metrics.heartbeat.remove(name)
+        self.metrics.forget(
+            sources=old.sources.keys() - adapters.sources.keys(),
+            services=before[0].services.keys() - fresh.services.keys() - needed.services,
+            loops=silent,
+        )
         if not self.wake.is_set():
             self._begin(loops)
         self._reload = lambda next_one: self._replace(next_one, database, adapters, keeper)

@@ -45,6 +45,8 @@ def summary(settings: Settings) -> Iterator[str]:
     yield f"store    {settings.store_url.get_secret_value().partition(':')[0].partition('+')[0]}"
     hooks = [f"POST /hooks/{name} ({hook.kind})" for name, hook in settings.hooks.items()]
     yield f"hooks    {', '.join(hooks) or 'none'}"
+    if settings.heartbeat:
+        yield f"outside  a heartbeat every {write_duration(settings.heartbeat.interval)}"
     for service in settings.services.values():
         yield ""
         yield from _service(service, settings)

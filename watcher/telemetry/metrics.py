@@ -96,6 +96,15 @@ class Metrics:
         """Exposes what the store counts, asked anew at each scrape."""
         self.registry.register(_StoreCollector(watches, orders, rehearsals))
 
+    def forget(self, *, sources: Iterable[str] = (), services: Iterable[str] = (), loops: Iterable[str] = ()) -> None:
+        """Drops the gauges of what is no longer configured: they would stay as they last were, and alert for ever."""
+        gone = {"source": set(sources), "service": set(services), "loop": set(loops)}
+        gauges = (self.source_up, self.source_success, self.source_breaker, self.newest_point_age, self.heartbeat)
+        for gauge in gauges:
+            for sample in [sample for family in gauge.collect() for sample in family.samples]:
+                if any(sample.labels.get(label) in names for label, names in gone.items()):
+                    gauge.remove(*sample.labels.values())
+
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The exposition in the form that the `Accept` header asks for, and its content type."""
         encoder, content_type = choose_encoder(accept)

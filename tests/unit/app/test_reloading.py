@@ -13,6 +13,7 @@ from watcher.adapters import Adapters
 from watcher.errors import StoreUnavailableError
 from watcher.model.watch import WatchState
 from watcher.store import deploys, watches
+from watcher.telemetry.metrics import Metrics
 
 
 def adapters(**names: tuple[str, ...]) -> Adapters:
@@ -51,3 +52,21 @@ def test_only_watches_that_go_on_hold_on_to_something(tmp_path: Path) -> None:
 def test_what_went_wrong_is_said_without_secrets() -> None:
     assert reloading.problems(StoreUnavailableError("the store failed")) == ["the store failed"]
     assert reloading.problems(ValueError("hunter2")) == ["unexpected ValueError"]
+
+
+def test_gauges_of_what_is_gone_are_gone_too() -> None:
+    metrics = Metrics("test")
+    for name in ("prom", "shop"):
+        metrics.source_up.labels(name).set(0)
+        metrics.source_breaker.labels(name, "open").set(1)
+        for service_name in ("checkout", "search"):
+            metrics.newest_point_age.labels(name, "orders", service_name).set(5)
+        metrics.heartbeat.labels(f"collect-{name}").set(1)
+    metrics.forget(sources={"shop"}, services={"search"}, loops={"collect-shop"})
+    exposed = metrics.exposition("")[0].decode()
+    assert "shop" not in exposed
+    assert "search" not in exposed
+    assert 'watcher_source_up{source="prom"} 0.0' in exposed
+    assert 'watcher_source_breaker_state{source="prom",state="open"} 1.0' in exposed
+    assert 'service="checkout",signal="orders",source="prom"' in exposed
+    assert 'loop="collect-prom"' in exposed

@@ -98,6 +98,21 @@ basket
     assert result.stderr == ""
 
 
+def test_when_it_only_asks_and_who_is_called_outside(check: Check) -> None:
+    more = """
+heartbeat: {url: "https://pings.example/${SECRET}", interval: 90s}
+defaults:
+  rollbacks_per_hour: 2
+  freeze: [{start: fri 17:00, end: mon 08:00, zone: Europe/Berlin}, {start: "18:00", end: "08:00"}]
+"""
+    result = check(GOOD + more)
+    assert result.exit_code == 0, result.output
+    assert "outside  a heartbeat every 1m30s\n" in result.stdout
+    when = "beyond 2 rollbacks an hour; fri 17:00 to mon 08:00 (Europe/Berlin); 18:00 to 08:00 (UTC)"
+    assert f"  asks      {when}\n" in result.stdout
+    assert SECRET not in result.output
+
+
 def test_every_mistake_at_once_and_status_1(check: Check) -> None:
     result = check(GOOD.replace("mode: act", "mode: auto").replace("notify: [chat]", "notify: [chad]"))
     assert result.exit_code == 1
