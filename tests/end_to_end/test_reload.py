@@ -152,9 +152,11 @@ def test_what_is_wrong_or_cannot_be_changed_leaves_everything_as_it_was(daemon: 
     assert daemon.stop() == 0
 
 
-def test_a_rollback_command_under_way_is_finished_once(daemon: Daemon, receiver: FaultServer, tmp_path: Path) -> None:
+def test_a_rollback_command_under_way_is_finished_once_and_a_source_that_hangs_delays_nothing(
+    daemon: Daemon, receiver: FaultServer, tmp_path: Path
+) -> None:
     trace = tmp_path / "runs"
-    script = f"echo run {{dry_run}} >> {trace}; sleep 6; echo done"
+    script = f"echo run {{dry_run}} >> {trace}; sleep 4; echo done"
     command = f"\n    rollback: {{kind: command, argv: [sh, -c, '{script}', '{{dry_run}}']}}\n"
     config = CONFIG.replace("RECEIVER", receiver.url) + command
     reload(daemon, config, "config_reloaded")
@@ -169,8 +171,6 @@ def test_a_rollback_command_under_way_is_finished_once(daemon: Daemon, receiver:
     assert (found["state"], found["detail"], found["attempts"]) == ("accepted", "done", 1)
     assert trace.read_text().splitlines() == ["run 1"]
 
-
-def test_a_source_that_hangs_delays_neither_a_reload_nor_a_stop(daemon: Daemon, receiver: FaultServer) -> None:
     receiver.answer = lambda _request: Answer(200, delay=30)
     time.sleep(1.2)  # a scrape is under way
     began = time.monotonic()

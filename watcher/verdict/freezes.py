@@ -87,7 +87,7 @@ def _spans(freeze: Freeze, today: date) -> Iterator[tuple[float, float]]:
     if isinstance(start, datetime) and isinstance(end, datetime):
         yield _instant(start, zone, last=False), _instant(end, zone, last=True)
     elif not isinstance(start, datetime) and not isinstance(end, datetime):
-        for days in range(9):  # a span of a week that began at the latest possible day
+        for days in range(2 if start[0] is None else 9):  # the longest ago that one can have begun
             day = today - timedelta(days=days)
             if start[0] in (None, day.weekday()):
                 until = datetime.combine(day, end[1]) + timedelta(days=_days_on(start, end))
