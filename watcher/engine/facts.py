@@ -9,7 +9,6 @@ from watcher.model.deploy import Deploy
 from watcher.model.finding import Cause, Findings, State
 from watcher.model.record import Known, Record
 from watcher.model.watch import Watch
-from watcher.store import records
 from watcher.verdict import Context, Nearby
 
 NEARBY = 2 * 3600.0  # deploys this long before ours may still be what is seen
@@ -63,4 +62,4 @@ def record_of(gathered: Gathered, now: float, *, last_look: bool, last_ticket_lo
         name: Known(min(series.complete_until, now), len(series), series.partial, series.totals is not None)
         for name, series in gathered.recent.items()
     }
-    return Record(records.digest(gathered.data), known, last_look, last_ticket_look)
+    return Record(gathered.digest, known, last_look, last_ticket_look)

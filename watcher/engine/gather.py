@@ -19,7 +19,7 @@ from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.model.watch import Watch, WatchState
 from watcher.ports import MetricSource
-from watcher.store import looks, watches
+from watcher.store import looks, records, watches
 from watcher.store.database import Database
 from watcher.store.looks import Look
 
@@ -32,7 +32,8 @@ class Gathered:
     """What is known of a watch's signals.
 
     Attributes:
-        calibration: what the looks rest on; provisional while `settled` is False. `data`: its bytes.
+        calibration: what the looks rest on; provisional while `settled` is False.
+        data: its bytes, until the store has them for good; `digest` names them.
         settled: whether every history could be read, or is no longer waited for.
         stored: whether the store has the calibration.
         recent: signal -> final points from a while before the deploy on.
@@ -44,6 +45,7 @@ class Gathered:
 
     calibration: detect.Calibration
     data: bytes = b""
+    digest: str = ""
     settled: bool = False
     stored: bool = False
     recent: dict[str, Series] = field(default_factory=dict)
@@ -59,6 +61,8 @@ class Gathered:
         self.last = look
         self.fresh = {}
         self.stored = self.settled
+        if self.stored:
+            self.data = b""
 
 
 class Gather:
@@ -128,7 +132,7 @@ class Gather:
                 step=signal.step,
                 complete_until=known,
             )
-        return Gathered(calibration, data, settled=True, stored=True, recent=recent)
+        return Gathered(calibration, digest=records.digest(data), settled=True, stored=True, recent=recent)
 
     def _asks(self, watch: Watch, gathered: Gathered, now: float) -> list[Ask]:
         """What is to be known since what is known."""
@@ -165,6 +169,7 @@ class Gather:
             watch.plan, {name: series.between(-math.inf, watch.started_at) for name, series in histories.items()}
         )
         gathered.data = gathered.calibration.to_bytes()
+        gathered.digest = records.digest(gathered.data)
         # The chart shows what was normal before the deploy, whether or not the mathematics needs it again.
         begin = min(gathered.calibration.recent_from, watch.started_at - _SHOWN_WINDOWS * watch.policy.window)
         gathered.recent = {name: _final(series.between(begin, math.inf)) for name, series in gathered.histories.items()}
