@@ -51,6 +51,7 @@ _PAST, _AHEAD = 3 * 86400, 7200  # the history goes on into the future, so that 
 _STEP = 60
 _SENDERS = 4
 _PATIENCE = 3600.0
+_SETTLE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _loaded(daemon: Daemon, prometheus: PrometheusServer, names: Sequence[str], 
         list(senders.map(lambda name: _deploy(daemon, name), names))
     daemon.wait_for(lambda: _begun(daemon) >= len(names), _PATIENCE)
     begun, begin_cpu = time.monotonic() - began, _cpu(process) - cpu
-    time.sleep(60)  # what had to wait is caught up
+    time.sleep(_SETTLE)  # what had to wait is caught up
     server = _process_of(prometheus)
     before, cpu, server_cpu, queries = _lags(daemon), _cpu(process), _cpu(server), _queries(prometheus)
     began = time.monotonic()

@@ -46,6 +46,7 @@ from watcher.web.server import Server, create_app
 
 _LOOKERS = 3  # batches of looks at once: they mostly wait for sources
 _BEGINNERS = 2  # of first looks, which read and learn a whole history
+_POLL = 0.5  # seconds: what falls due meanwhile is asked for together
 _STOP_SECONDS = 5.0  # for what is in flight; with the server's three the process is gone within ten
 _RELOAD_SECONDS = 3.0  # for what is in flight; what takes longer ends beside the new loops
 
@@ -211,8 +212,8 @@ class App:
         )
         self._running.callback(rehearser.stop)
         looking, beginning = partial(watcher.step, first=False), partial(watcher.step, first=True)
-        loops = [Loop(f"look-{number}", lambda now: looking(now, stopping), 0.25) for number in range(_LOOKERS)]
-        loops += [Loop(f"begin-{number}", lambda now: beginning(now, stopping), 0.25) for number in range(_BEGINNERS)]
+        loops = [Loop(f"look-{number}", lambda now: looking(now, stopping), _POLL) for number in range(_LOOKERS)]
+        loops += [Loop(f"begin-{number}", lambda now: beginning(now, stopping), _POLL) for number in range(_BEGINNERS)]
         loops += [Loop(f"act-{number}", actor.step, 0.25) for number in range(2)]
         loops += [
             self._collecting(policies, keeper, name, source, guards[name])
