@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
 # Real servers that the tests run against.
-SERVERS := prometheus prometheus-alertmanager chromium postgresql request-tracker5 rt5-db-sqlite rt5-standalone
+SERVERS := prometheus prometheus-alertmanager chromium postgresql faketime request-tracker5 rt5-db-sqlite rt5-standalone
 
 .PHONY: help demo run test lint unit soak bench bench-detection servers clean
 

@@ -31,7 +31,7 @@ def test_at_every_point(tmp_path: Path, store_url: str) -> None:
     with mortal(tmp_path, store_url, len(points)) as daemon:
         for point in points:
             daemon.die_at(point)
-        print(f"\nkill -9 at every point: {daemon.lost_nothing_and_did_nothing_twice(60)}")
+        print(f"\nkill -9 at every point: {daemon.lost_nothing_and_did_nothing_twice(180)}")
 
 
 @pytest.mark.soak
@@ -41,4 +41,4 @@ def test_at_random_moments(tmp_path: Path, store_url: str) -> None:
     with mortal(tmp_path, store_url, MOMENTS) as daemon:
         for _ in range(MOMENTS):
             daemon.die_after(rng.uniform(0.0, _LONGEST))
-        print(f"\nkill -9 at random moments: {daemon.lost_nothing_and_did_nothing_twice(120)}")
+        print(f"\nkill -9 at random moments: {daemon.lost_nothing_and_did_nothing_twice(180)}")

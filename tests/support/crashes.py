@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Mortal:
         # What earlier lives left may bring it to its point before it is ready.
         self.daemon.start(wait=False, through=("watcher",) if point == CALL else ("support.crashing", point))
         self.deploy()
-        assert self.daemon.died(45) == -signal.SIGKILL, f"never came to {point}: {self.daemon.log.read_text()[-2000:]}"
+        assert self.daemon.died(180) == -signal.SIGKILL, f"never came to {point}: {self.daemon.log.read_text()[-2000:]}"
         self.around.call = lambda _request: None
 
     def die_after(self, seconds: float) -> None:
@@ -79,7 +80,10 @@ class Mortal:
         )
 
     def _end_of(self, watch_id: str, seconds: float) -> None:
-        self.daemon.wait_for(lambda: self.daemon.get(f"/api/v1/watches/{watch_id}")["state"] == "done", seconds)
+        deadline = time.monotonic() + seconds
+        while (watch := self.daemon.get(f"/api/v1/watches/{watch_id}"))["state"] != "done":
+            assert time.monotonic() < deadline, f"not ended within {seconds} s: {watch}"
+            time.sleep(0.2)
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class Daemon:
                 env=self._environment,
             )
         if wait:
-            self.wait_for(self.ready, 30.0)
+            self.wait_for(self.ready, 90.0)
 
     def ready(self) -> bool:
         assert self._process is not None

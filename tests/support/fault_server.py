@@ -13,6 +13,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,6 +81,7 @@ class FaultServer:
         self.requests: list[Request] = []
         self.sent = 0  # bytes of endless bodies
         self.answer: Callable[[Request], Answer] = lambda _request: Answer(404)
+        self.now: Callable[[], float] = time.time  # for the Date of its answers
         self.stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.owner = self
@@ -166,6 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (usual | dict(answer.headers)).items():
             self.send_header(name, value)
         self.end_headers()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(self.server.owner.now() if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class names it so
         """Silent."""

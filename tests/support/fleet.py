@@ -74,6 +74,7 @@ class Surroundings:
     restored: dict[str, float] = field(default_factory=dict)
     call: Callable[[Request], Answer | None] = lambda _request: None
     scraped_at: list[float] = field(default_factory=list)
+    now: Callable[[], float] = time.time  # the clock of everything around the daemons
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def config(self, services: Sequence[str], sources: str = "", more: str = "") -> str:
@@ -106,7 +107,7 @@ class Surroundings:
     def _rolled_back(self, request: Request) -> Answer:
         told = self.call(request)
         with self.lock:
-            self.restored.setdefault(request.path.rpartition("/")[2], time.time())
+            self.restored.setdefault(request.path.rpartition("/")[2], self.now())
         return told or Answer(202)
 
     def scrapes(self) -> list[float]:
@@ -150,7 +151,7 @@ class Sender:
 
     def deploy(self, service: str, ago: float = 0.0, seconds: float = 600.0) -> None:
         """Announces a deploy that finished `ago` seconds ago."""
-        at = time.time() - ago
+        at = self.around.now() - ago
         self.around.deployed[service] = at
         body = {
             "id": f"deploy-of-{service}",

@@ -1,0 +1,38 @@
+"""A clock of its own for a process, which may be set while it runs (libfaketime); durations go on truly."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from support.programs import require
+
+_NOTICED = 1  # seconds until a process sees that its clock was set
+
+
+class FalseClock:
+    """`environment` is what the process needs; `now` is what it believes."""
+
+    def __init__(self, directory: Path, offset: float = 0.0) -> None:
+        require("faketime")
+        libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        self._file = directory / "clock"
+        self._offset = offset
+        directory.mkdir(parents=True, exist_ok=True)
+        self.set(offset)
+        self.environment = {
+            "LD_PRELOAD": str(libraries[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": str(_NOTICED),
+            "NO_FAKE_STAT": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def set(self, offset: float) -> None:
+        """The clock is `offset` seconds ahead of the true one when this returns."""
+        self._offset = offset
+        self._file.write_text(f"{offset:+.3f}\n")
+        time.sleep(_NOTICED + 0.2)
+
+    def now(self) -> float:
+        return time.time() + self._offset
