@@ -91,7 +91,7 @@ def _under_way(judge: Judge, past: Past, sign: float, looks: int) -> float:
         return 0.0
     # What is under way now is no example of what is usual, if there is enough besides.
     newest = size - min(WINDOWS * looks, size // 3)
-    ends = np.arange(newest, lengths[-1] - 1, -max(looks // 6, 1))[::-1]
+    ends = np.arange(newest, lengths[-1] - 1, -max(looks // 3, 1))[::-1]
     tail = fit_tail(_standing(judge, past, sign, lengths, ends), (newest - lengths[-1]) / looks, Growth.SQUARE)
     return float(tail.evidence(_standing(judge, past, sign, lengths, np.array([size])))[0])
 

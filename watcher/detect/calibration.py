@@ -170,17 +170,16 @@ def _calibrate(
         wanted = max(FEWEST_POINTS, HISTORY_WINDOWS * looks)
         return _unusable(draft, Cause.TOO_LITTLE_HISTORY, f"{points} points of history, {wanted} are needed"), None
     harm = draft.signal.harm
-    model, past = fit_model(draft.axis, grid, draft.signal.kind, None)
+    model, past = fit_model(draft.axis, grid, draft.signal.kind, None, looks)
     typical_total = float(np.nanmedian(grid.totals)) if grid.totals is not None else 1.0
-    expected = model.profile.at(draft.axis, draft.first + np.arange(looks))
-    w = expected_w(model.noise, lift(model.noise, expected, np.full(looks, model.memory.level)), typical_total)
+    w = expected_w(model.noise, lift(model.noise, model.ahead, np.full(looks, model.memory.level)), typical_total)
     wanted_information = float(np.sum((w / model.scale) ** 2))
     own, quiet = fit_judge(model, past, harm, looks, wanted_information, None)
     judges, before = [own], [find_before(own, past, harm, looks)]
     kin = _closest(draft, past, controls, history)
     if kin is not None:
         name, control_past = kin
-        controlled_model, controlled_past = fit_model(draft.axis, grid, draft.signal.kind, control_past)
+        controlled_model, controlled_past = fit_model(draft.axis, grid, draft.signal.kind, control_past, looks)
         scale = model.scale / controlled_model.scale
         judge, quiet = fit_judge(controlled_model, controlled_past, harm, looks, wanted_information * scale**2, name)
         judges.insert(0, judge)
@@ -213,7 +212,7 @@ def _witness(draft: _Draft, model: Model) -> Judge | None:
     watched = draft.first + np.array([0, draft.looks - 1])
     if kin_days(draft.axis, draft.grid.first + np.flatnonzero(~np.isnan(draft.grid.values)), watched) >= ENOUGH_KIN:
         return None
-    level, past = fit_model(draft.axis, draft.grid, draft.signal.kind, None, days=False)
+    level, past = fit_model(draft.axis, draft.grid, draft.signal.kind, None, draft.looks, days=False)
     return fit_judge(level, past, draft.signal.harm, draft.looks, 0.0, None, MOST_POINTS // 3)[0]
 
 
@@ -240,7 +239,7 @@ def _closest(
         cleaned = clean(regrid(series, draft.axis, start, start + len(draft.grid)), control.signal.kind).grid
         if np.count_nonzero(~np.isnan(cleaned.values)) < 0.5 * np.count_nonzero(past.w > 0):
             continue
-        _, seen = fit_model(draft.axis, cleaned, control.signal.kind, None)
+        _, seen = fit_model(draft.axis, cleaned, control.signal.kind, None, draft.looks)
         alike = likeness(past, seen)
         if best is None or alike > best[0]:
             best = alike, control.signal.name, seen
@@ -287,6 +286,5 @@ def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str
 
 def _detectable(calibrated: Calibrated, harm: Harm, evidence: float) -> float | None:
     judge = calibrated.judges[0]
-    profile = judge.model.profile.at(calibrated.axis, calibrated.first + np.arange(calibrated.looks))
-    profile = lift(judge.model.noise, profile, judge.path.part(calibrated.looks).level)
+    profile = lift(judge.model.noise, judge.model.ahead, judge.path.part(calibrated.looks).level)
     return detectable(judge, expected_w(judge.model.noise, profile, calibrated.typical_total), harm, evidence)

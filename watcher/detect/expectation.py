@@ -62,7 +62,7 @@ def expect(calibrated: Calibrated, judge: Judge, grid: Grid, shared: Floats | No
     path = judge.path.part(grid.first - calibrated.first + len(grid))
     keep = slice(grid.first - calibrated.first, None)
     level = path.level[keep] if shared is None else path.level[keep] + shared
-    profile = judge.model.profile.at(calibrated.axis, grid.first + np.arange(len(grid)))
+    profile = judge.model.expected(calibrated.axis, grid.first, len(grid))
     values, sd = shifted(judge.model.noise, profile, level, grid.totals)
     return Expected(values, sd * judge.model.scale * judge.local, path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,9 +19,10 @@ from watcher.model.series import Floats
 from watcher.model.service import Harm, Kind
 
 SHARE_OF_MAIN = 0.9  # of the budget: the clipped scan; the rest: spikes
+LASTING, SHORT = math.log(SHARE_OF_MAIN), math.log(1 - SHARE_OF_MAIN)
 SLACK = 0.5  # s.d., at least
 LOCAL = 120  # buckets before the deploy that tell how noisy it is now
-LOCAL_PRIOR = 15.0
+LOCAL_PRIOR = 15.0, 60.0  # buckets' worth of the usual noise; the second where noise is that of single events
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
@@ -33,6 +35,7 @@ class Model:
     """How a signal behaves without harm.
 
     Attributes:
+        first, ahead: the first bucket after the deploy, and the profile from there on, shape (looks,).
         mean, scale: of the clipped innovations, in s.d. of `noise`.
         least: smallest value that a logarithm is taken of.
         memory: the last buckets before the deploy.
@@ -48,12 +51,23 @@ class Model:
     least: float
     memory: Memory
     slack: float
+    first: int
+    ahead: Floats
+
+    def expected(self, axis: Axis, first: int, count: int) -> Floats:
+        """The profile of `count` buckets from `first` on."""
+        start = first - self.first
+        if start >= 0 and start + count <= len(self.ahead):
+            return self.ahead[start : start + count]
+        return self.profile.at(axis, first + np.arange(count))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
     """The history as the model sees it, shape (n,): deviations `z` from the profile with their sensitivities `weight`;
     innovations `eps` with theirs, `w`, and deviations from the `calm` level with its `slack`, in the innovations' s.d.
+
+    `certain` is the share of the noise that independent events have by nature: no hour is quieter than that.
     """
 
     first: int
@@ -64,6 +78,7 @@ class Past:
     calm: Floats
     slack: float
     high: Floats
+    certain: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,14 +119,16 @@ class Judge:
 
     def evidence(self, main: Floats, spike: Floats) -> Floats:
         """-ln of the probability that a quiet window comes to such maxima; shape as given."""
-        return combine(self.main, self.spike, self.overlap, main, spike)
+        return self.settle(stronger(self.main, self.spike, main, spike))
+
+    def settle(self, either: Floats) -> Floats:
+        """The evidence of both statistics from that of the stronger one."""
+        return np.maximum(either - math.log(self.overlap) - MARGIN, 0.0)
 
 
-def combine(main_tail: Tail, spike_tail: Tail, overlap: float, main: Floats, spike: Floats) -> Floats:
-    both = np.maximum(
-        main_tail.evidence(main) + np.log(SHARE_OF_MAIN), spike_tail.evidence(spike) + np.log(1 - SHARE_OF_MAIN)
-    )
-    return np.asarray(np.maximum(both - np.log(overlap) - MARGIN, 0.0), dtype=np.float64)
+def stronger(main_tail: Tail, spike_tail: Tail, main: Floats, spike: Floats) -> Floats:
+    """-ln probability by the statistic that says more, each with its share of the budget."""
+    return np.maximum(main_tail.evidence(main) + LASTING, spike_tail.evidence(spike) + SHORT)
 
 
 def signs(harm: Harm) -> tuple[float, ...]:
@@ -125,7 +142,9 @@ def upper_fence(noise: Noise, sd: Floats, base: float) -> Floats:
     return np.asarray(base + 2 * noise.phi / np.maximum(sd, 1e-300), dtype=np.float64)
 
 
-def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None, *, days: bool = True) -> tuple[Model, Past]:
+def fit_model(
+    axis: Axis, grid: Grid, kind: Kind, control: Past | None, looks: int, *, days: bool = True
+) -> tuple[Model, Past]:
     """The model of a history that ends at the deploy, and the history by it; without `days`: by the level alone."""
     scale = scale_of(kind, grid)
     positive = grid.values[grid.values > 0]
@@ -151,26 +170,36 @@ def fit_model(axis: Axis, grid: Grid, kind: Kind, control: Past | None, *, days:
     scale_eps = max(scale_eps, 1e-3)
     apart = np.clip(calm - raw, -CLIP, CLIP)[active(np.where(seen, w * w, 0.0))]
     slack = max(float(np.sqrt(np.mean(apart * apart))) if len(apart) else 0.0, SLACK) if days else np.inf
-    model = Model(profile, noise, fitted.forecast, mean_eps, scale_eps, least, Memory.of(fitted, z, w), slack)
+    first = grid.first + len(grid)
+    ahead = profile.at(axis, first + np.arange(looks))
+    memory = Memory.of(fitted, z, w)
+    model = Model(profile, noise, fitted.forecast, mean_eps, scale_eps, least, memory, slack, first, ahead)
     eps = np.where(seen, (raw - mean_eps) / scale_eps, 0.0)
-    return model, Past(
-        grid.first, z, w, sensitivity * seen / scale_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps
-    )
+    w_eps = sensitivity * seen / scale_eps
+    certain = _certain(noise, lift(noise, expected, fitted.level)[known], sd[known] * scale_eps, grid, known)
+    return model, Past(grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, certain)
+
+
+def _certain(noise: Noise, level: Floats, sd: Floats, grid: Grid, known: NDArray[np.bool_]) -> float:
+    events = moments(noise, level, None if grid.totals is None else grid.totals[known])[1]
+    usual = float(np.sum(sd * sd))
+    return min(noise.event * float(events.sum()) / usual, 1.0) if usual > 0 else 0.0
 
 
 def _fit_level(
     noise: Noise, expected: Floats, target: Floats, totals: Floats | None, control: tuple[Floats, Floats] | None
 ) -> tuple[Noise, Fitted, Floats, Floats]:
     """Noise about the forecast level, and the forecast in its units, with `z` and `w` from the profile."""
-    known = ~np.isnan(target)
-    for final in (False, True):
-        z, w, sd = standardise(noise, expected, target, totals)
-        fitted = fit_forecast(z, w, control, upper_fence(noise, sd, 0.0))
-        if final:
-            break
-        mean, v1, v2 = moments(noise, lift(noise, expected, fitted.level), totals)
-        noise = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known & (w > 0))
-    return noise, fitted, z, w
+    z, w, sd = standardise(noise, expected, target, totals)
+    fitted = fit_forecast(z, w, control, upper_fence(noise, sd, 0.0))
+    mean, v1, v2 = moments(noise, lift(noise, expected, fitted.level), totals)
+    known = w > 0
+    about = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known)
+    z_about, w_about, sd = standardise(about, expected, target, totals)
+    if noise.phi * noise.c2 == about.phi * about.c2 == 0 and (noise.phi > 0) == (about.phi > 0):
+        # With one term of variance all weights keep their proportions: the forecast is the same in another unit.
+        return about, fitted.rescaled(math.sqrt((noise.phi + noise.c2) / (about.phi + about.c2))), z_about, w_about
+    return about, fit_forecast(z_about, w_about, control, upper_fence(about, sd, 0.0)), z_about, w_about
 
 
 def _grain(scale: Scale, kind: Kind, values: Floats, weights: Floats) -> float:
@@ -222,9 +251,10 @@ def local_noise(past: Past, starts: Ints) -> Floats:
     counts = np.concatenate([[0], np.cumsum(busy)])
     usual = max(float(sums[-1]) / max(int(counts[-1]), 1), 1e-3)
     begins = np.maximum(starts - LOCAL, 0)
-    known = counts[starts] - counts[begins] + LOCAL_PRIOR
-    ratio = (sums[starts] - sums[begins] + LOCAL_PRIOR * usual) / (known * usual)
-    return np.asarray(np.clip(ratio, 0.25, 4.0), dtype=np.float64)
+    prior = LOCAL_PRIOR[0] + (LOCAL_PRIOR[1] - LOCAL_PRIOR[0]) * past.certain
+    seen = counts[starts] - counts[begins] + prior
+    ratio = (sums[starts] - sums[begins] + prior * usual) / (seen * usual)
+    return np.asarray(np.clip(ratio, max(0.25, math.sqrt(past.certain)), 4.0), dtype=np.float64)
 
 
 def quiet_starts(past: Past, looks: int, wanted: float, most: int) -> Ints:
@@ -269,7 +299,7 @@ def fit_judge(
     spike = np.max([one.spike.max(axis=1, initial=-9.0) for one in scans], axis=0)
     main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE)
     spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG)
-    overlap = shared(combine(main_tail, spike_tail, 1.0, main, spike) + MARGIN, independent, 1.0)
+    overlap = shared(np.maximum(stronger(main_tail, spike_tail, main, spike), 0.0), independent, 1.0)
     path = follow(model.forecast, model.memory, looks)
     judge = Judge(model, shape, path, main_tail, spike_tail, float(local[-1]), overlap, independent, control)
     return judge, Quiet(past.first + starts, judge.evidence(main, spike), independent)

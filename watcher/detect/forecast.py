@@ -7,10 +7,9 @@ a lasting harm shows in them follows from the same coefficients (`response`), so
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from watcher.detect.noise import active
@@ -101,7 +100,8 @@ def middles(z: Floats, known: NDArray[np.bool_]) -> Floats:
     places = np.maximum.accumulate(np.where(known, np.arange(len(z)), 0))
     filled = z[places]
     padded = np.concatenate([np.full(MIDDLE - 1, filled[0] if len(z) else 0.0), filled])
-    return np.asarray(np.partition(sliding_window_view(padded, MIDDLE), MIDDLE // 2, axis=1)[:, MIDDLE // 2])
+    windows = padded[np.arange(len(z))[:, None] + np.arange(MIDDLE)]
+    return np.asarray(np.partition(windows, MIDDLE // 2, axis=1)[:, MIDDLE // 2])
 
 
 def calm_of(middle: Floats, start: int = 0) -> Floats:
@@ -170,6 +170,12 @@ class Fitted:
     pulled: Floats
     level: Floats
     calm: Floats
+
+    def rescaled(self, factor: float) -> Fitted:
+        """The same with all deviations and sensitivities times `factor`."""
+        own = self.forecast
+        forecast = replace(own, kappa=own.kappa * factor**2, reach=own.reach * factor)
+        return Fitted(forecast, self.alone * factor, self.pulled * factor, self.level, self.calm)
 
 
 def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, upper: Floats) -> Fitted:

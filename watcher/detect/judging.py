@@ -9,7 +9,7 @@ import numpy as np
 
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
-from watcher.detect.fitting import SHARE_OF_MAIN, Judge, signs, upper_fence
+from watcher.detect.fitting import LASTING, SHORT, Judge, signs, upper_fence
 from watcher.detect.forecast import forecast_level
 from watcher.detect.noise import Scale, lift, standardise
 from watcher.detect.statistics import CLIP, Scan, harmful, scan
@@ -57,33 +57,30 @@ class Verdict:
     """What a judge says at each look so far.
 
     Attributes:
-        evidence: -ln probability by each look, non-decreasing, shape (n,).
+        final: -ln probability by the newest look.
+        surest: looks until it was reached.
         sign: direction of the strongest deviation.
         eps, w: innovations, as far as they are harm of this sign, and sensitivities, local s.d., shape (n,).
         high: upper fences of the innovations, shape (n,).
     """
 
-    evidence: Floats
+    final: float
+    surest: int
     sign: float
     eps: Floats
     w: Floats
     high: Floats
 
     @property
-    def final(self) -> float:
-        return float(self.evidence[-1]) if len(self.evidence) else 0.0
-
-    @property
     def until_surest(self) -> tuple[Floats, Floats, Floats]:
         """`eps`, `w` and `high` up to the look at which the evidence was at its largest."""
-        size = int(np.argmax(self.evidence)) + 1 if len(self.evidence) else 0
-        return self.eps[:size], self.w[:size], self.high[:size]
+        return self.eps[: self.surest], self.w[: self.surest], self.high[: self.surest]
 
 
 def deviations(judge: Judge, axis: Axis, grid: Grid, level: Floats | None = None) -> tuple[Floats, Floats, Floats]:
     """`z`, `w` and s.d. of the grid's buckets by this judge's model, off the profile or that moved by `level`."""
     model = judge.model
-    profile = model.profile.at(axis, grid.first + np.arange(len(grid)))
+    profile = model.expected(axis, grid.first, len(grid))
     values = np.log(np.maximum(grid.values, model.least)) if model.noise.scale is Scale.LOG else grid.values
     expected = profile if level is None else lift(model.noise, profile, level)
     return standardise(model.noise, expected, values, grid.totals)
@@ -109,14 +106,15 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
 def _verdict(
     judge: Judge, scans: Mapping[float, Scan], towards: Mapping[float, Floats], w: Floats, high: Floats
 ) -> Verdict:
-    main = np.maximum.accumulate(np.max([each.main[0] for each in scans.values()], axis=0))
-    spike = np.maximum.accumulate(np.max([each.spike[0] for each in scans.values()], axis=0))
-    evidence = judge.evidence(main, spike)
-    if not len(evidence):
+    if not len(w):
         sign = next(iter(scans))
-        return Verdict(evidence, sign, towards[sign], w, high)
-    lasting = float(judge.main.evidence(main[-1:])[0] + np.log(SHARE_OF_MAIN))
-    short = float(judge.spike.evidence(spike[-1:])[0] + np.log(1 - SHARE_OF_MAIN))
-    tables = {sign: each.spike[0] if short > lasting else each.main[0] for sign, each in scans.items()}
+        return Verdict(0.0, 0, sign, towards[sign], w, high)
+    main = np.max([each.main[0] for each in scans.values()], axis=0)
+    spike = np.max([each.spike[0] for each in scans.values()], axis=0)
+    lasting = judge.main.evidence(main.max(keepdims=True)) + LASTING
+    short = judge.spike.evidence(spike.max(keepdims=True)) + SHORT
+    final = float(judge.settle(np.maximum(lasting, short))[0])
+    leading = spike if short[0] > lasting[0] else main
+    tables = {sign: each.spike[0] if leading is spike else each.main[0] for sign, each in scans.items()}
     sign = max(tables, key=lambda each: float(tables[each].max()))
-    return Verdict(evidence, sign, towards[sign], w, high)
+    return Verdict(final, int(np.argmax(leading)) + 1, sign, towards[sign], w, high)

@@ -124,11 +124,20 @@ def _grown(judge: Judge, before: Before, onset: int, since: Buckets, sign: float
     """
     eps, w, high = since
     size = _harm_before(judge, before, onset, sign) + least
-    # More events scatter more.
-    wider = 1 + size if sign > 0 and judge.model.noise.scale in GROWING else 1.0
+    wider = _wider(judge, w, size) if sign > 0 and judge.model.noise.scale in GROWING else 1.0
     rest, w = np.where(w > 0, (eps - sign * size * w) / wider, 0.0), w / wider
     result = scan(rest[None], w[None], high[None], judge.shape, sign)
     return float(judge.evidence(result.main.max(axis=1), result.spike.max(axis=1))[0])
+
+
+def _wider(judge: Judge, w: Floats, size: float) -> float:
+    """By how much more a signal scatters that has grown by `size`, relative: single events by the square root."""
+    noise, known = judge.model.noise, w > 0
+    if noise.event <= 0 or not known.any():
+        return 1 + size
+    together = noise.c2 * (float(np.median(w[known])) * judge.model.scale * judge.local) ** 2
+    share = min(max(together, 0.0), 1.0)
+    return math.sqrt((1 - share) * (1 + size) + share * (1 + size) ** 2)
 
 
 def _harm_before(judge: Judge, before: Before, onset: int, sign: float) -> float:

@@ -94,22 +94,13 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Sca
         weighted = -weighted
     squares = w * w
     main = growing(weighted, squares, shape, sign, LEAST) / shape.spread[:width] - shape.price[:width]
-    sums, weights = _sums(weighted), _sums(squares)
-    for length in STRETCHES:
-        if length > width or length >= len(shape.response):
-            break
-        part = _stretch(sums, weights, weighted, squares, length, shape, sign)
-        part /= shape.spread[length - 1]
-        part -= PRICE
-        np.maximum(main[:, length - 1 :], part, out=main[:, length - 1 :])
-    raw = sign * w * eps
-    raw_sums = _sums(raw)
-    spike = _stretch(raw_sums, weights, raw, squares, 1, shape, sign)
-    for length in SPIKES[1:]:
-        if length <= width:
-            part = _stretch(raw_sums, weights, raw, squares, length, shape, sign)
-            np.maximum(spike[:, length - 1 :], part, out=spike[:, length - 1 :])
-    return Scan(main, spike)
+    lengths = [length for length in STRETCHES if length <= width and length < len(shape.response)]
+    if lengths:
+        later = _stretches(weighted, squares, lengths, shape, sign)
+        later /= shape.spread[np.array(lengths) - 1][:, None]
+        np.maximum(main, later.max(axis=1) - PRICE, out=main)
+    spikes = [length for length in SPIKES if length <= max(width, 1)]
+    return Scan(main, _stretches(sign * w * eps, squares, spikes, shape, sign).max(axis=1))
 
 
 def harmful(eps: Floats, calm: Floats, sign: float, slack: Floats | float) -> Floats:
@@ -144,19 +135,22 @@ def _sums(values: Floats) -> Floats:
     return out
 
 
-def _stretch(
-    sums: Floats, weights: Floats, values: Floats, squares: Floats, length: int, shape: Shape, sign: float
-) -> Floats:
-    """Deviation of the last `length` buckets, if harm began with the first of them.
+def _stretches(values: Floats, squares: Floats, lengths: list[int], shape: Shape, sign: float) -> Floats:
+    """Deviation of the last `lengths` buckets at each look, if harm began with the first of them: (windows, k, looks).
 
     All of it is news in the first bucket, and later on the response's mean; exact for white and first-order noise.
+    Minus infinity where there are not so many buckets yet.
     """
-    if length == 1:
-        return signed_root(values, squares, sign, shape.counts, LEAST)
-    total, weight = sums[:, length:] - sums[:, :-length], weights[:, length:] - weights[:, :-length]
-    rest = float(shape.rest[length - 1])
-    if rest != 1.0:
-        stop = sums.shape[1] - length
-        total = rest * total + (1 - rest) * values[:, :stop]
-        weight = rest * rest * weight + (1 - rest * rest) * squares[:, :stop]
-    return signed_root(total, weight, sign, shape.counts, LEAST)
+    begins = np.arange(1, values.shape[1] + 1) - np.array(lengths)[:, None]
+    missing = begins < 0
+    begins = np.maximum(begins, 0)
+    rest = shape.rest[np.array(lengths) - 1][:, None]
+    sums, weights = _sums(values), _sums(squares)
+    total = rest * (sums[:, None, 1:] - sums[:, begins])
+    weight = rest * rest * (weights[:, None, 1:] - weights[:, begins])
+    if np.any(rest != 1.0):
+        total += (1 - rest) * values[:, begins]
+        weight += (1 - rest * rest) * squares[:, begins]
+    root = signed_root(total, weight, sign, shape.counts, LEAST)
+    root[:, missing] = -np.inf
+    return root
