@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Real servers that the tests run against.
 SERVERS := prometheus prometheus-alertmanager chromium postgresql faketime request-tracker5 rt5-db-sqlite rt5-standalone
 
-.PHONY: help demo run test lint unit soak bench bench-detection servers clean
+.PHONY: help demo run test lint unit soak bench bench-capacity bench-detection servers clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,6 +31,9 @@ lint: .venv/dev ## style, types, and who may import whom
 
 bench: .venv/dev ## cost: start-up, memory, a webhook, a look, a rehearsal; beside Otava, Mann-Whitney and KernelCPD
 	$(BIN)/python -m benchmarks.cost
+
+bench-capacity: .venv/dev servers ## many watches at once, on a real Prometheus; an hour
+	$(BIN)/python -m benchmarks.capacity
 
 bench-detection: .venv/dev ## quality of detection beside the peers'; DATA=folder adds real series, QUICK=1 a tenth
 	$(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA)) $(if $(QUICK),--quick)
