@@ -20,8 +20,8 @@ test: .venv/dev servers lint ## everything that must pass
 unit: .venv/dev ## the quick tests only
 	$(BIN)/pytest -q tests/unit tests/replay
 
-soak: .venv/dev servers ## the long forms of tests
-	$(BIN)/pytest -q -m soak
+soak: .venv/dev servers ## the long forms of tests, with their figures; SOAK_MINUTES, SOAK_MOMENTS, SOAK_WATCHES shorten them
+	$(BIN)/pytest -q -s -m soak
 
 lint: .venv/dev ## style, types, and who may import whom
 	$(BIN)/ruff check .
