@@ -26,7 +26,7 @@ LOCAL_PRIOR = 15.0, 60.0  # buckets' worth of the usual noise; the second where 
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
-MARGIN = 0.2  # in -ln of a probability: what is learned from a few days may be a little wrong
+MARGIN = 0.3  # in -ln of a probability: what is learned from a few days may be a little wrong
 BODY = 0.15  # probability at which the two statistics' dependence is read off
 
 
