@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import zlib
@@ -58,6 +59,12 @@ def _pack(value: Any, arrays: list[bytes]) -> Any:  # noqa: PLR0911 - one branch
     return value
 
 
+@functools.cache
+def _hints(shape: type) -> Mapping[str, Any]:
+    """Types of a dataclass's fields; finding them out costs more than all else here."""
+    return get_type_hints(shape)
+
+
 def _unpack(value: Any, shape: Any, buffer: bytes) -> Any:  # noqa: PLR0911 - one branch a type
     origin, inner = get_origin(shape), get_args(shape)
     if origin in {Union, types.UnionType}:
@@ -69,7 +76,7 @@ def _unpack(value: Any, shape: Any, buffer: bytes) -> Any:  # noqa: PLR0911 - on
         count = int(np.prod(size))
         return np.frombuffer(buffer, dtype=np.dtype(dtype), count=count, offset=at).reshape(size)
     if dataclasses.is_dataclass(shape) and isinstance(shape, type):
-        hints = get_type_hints(shape)
+        hints = _hints(shape)
         return shape(**{field.name: _unpack(value[field.name], hints[field.name], buffer) for field in _init(shape)})
     if origin is tuple:
         each = inner[0] if len(inner) == 2 and inner[1] is Ellipsis else None

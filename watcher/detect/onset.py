@@ -14,6 +14,7 @@ from watcher.model.series import Floats
 INTERVAL = float(np.log(2 / 0.05))
 FAVOUR = float(np.log(5.0))  # prior odds of the deploy's first bucket against any other
 FEWEST = 6
+AROUND = 12  # buckets either side of the likeliest onset that are searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,10 @@ def locate(gain: Floats, deploy: int) -> Onset | None:
     likely = gain.copy()
     likely[deploy : deploy + 1] += FAVOUR
     # Only what the likeliest onset may be is searched: all of it would cost milliseconds at every look.
+    best = int(np.argmax(likely[1:]))
     near = np.flatnonzero(likely[1:] >= likely[1:].max() - 2 * INTERVAL)
-    first = int(near[0])
-    part = likely[first : max(int(near[-1]) + 3, first + 3)]
+    first = max(int(near[0]), best - AROUND)
+    part = likely[first : max(min(int(near[-1]), best + AROUND) + 3, first + 3)]
     # ruptures and scipy cost a second to import; most watches never alarm.
     from ruptures import Dynp  # noqa: PLC0415
     from ruptures.base import BaseCost  # noqa: PLC0415
