@@ -27,6 +27,7 @@ class Growth(StrEnum):
 
 
 PRIOR = {Growth.SQUARE: (20.0, 1.0, 1.5), Growth.LOG: (10.0, 0.11, 2.5)}  # weight, mean excess, least threshold
+NORMAL = 3.0  # threshold up to which maxima are those of near-normal sums; beyond, all of it is larger by one factor
 MOST = {Growth.SQUARE: 10.0, Growth.LOG: 1.5}  # one incident must not speak for all windows
 
 
@@ -68,7 +69,8 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth) -> Tail:
     ranked = np.sort(maxima)
     threshold = max(float(np.quantile(ranked, 1 - EXCEEDING)), least)
     above = ranked[ranked > threshold]
-    excess = np.minimum(_grow(growth, above) - _grow(growth, np.float64(threshold)), MOST[growth])
+    wild = max(threshold / NORMAL, 1.0) ** 2 if growth is Growth.SQUARE else 1.0
+    excess = np.minimum(_grow(growth, above) - _grow(growth, np.float64(threshold)), MOST[growth] * wild)
     count = independent * len(above) / len(ranked)
     mean = float(excess.mean()) if len(above) else 0.0
     # Counts pile up on single values: what reaches the threshold may be more than what exceeds it.
@@ -79,5 +81,5 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth) -> Tail:
         -math.log(reaching),
         min(float(ranked[0]), threshold - 1.0),
         prior_weight + count,
-        prior_weight * prior_mean + count * mean,
+        prior_weight * prior_mean * wild + count * mean,
     )
