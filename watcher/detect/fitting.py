@@ -21,6 +21,7 @@ from watcher.model.service import Harm, Kind
 SHARE_OF_MAIN = 0.9  # of the budget: the clipped scan; the rest: spikes
 LASTING, SHORT = math.log(SHARE_OF_MAIN), math.log(1 - SHARE_OF_MAIN)
 SLACK = 0.5  # s.d., at least
+FEW = 10.0  # events in a bucket
 LOCAL = 120  # buckets before the deploy that tell how noisy it is now
 LOCAL_PRIOR = 15.0, 60.0  # buckets' worth of the usual noise; the second where noise is that of single events
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
@@ -40,7 +41,7 @@ class Model:
         least: smallest value that a logarithm is taken of.
         memory: the last buckets before the deploy.
         slack: s.d. by which the calm level usually differs from the forecast; infinite without a day-curve, as every
-            evening would acquit.
+            evening would acquit, and where events are few, as their medians tell nothing.
     """
 
     profile: Profile
@@ -169,7 +170,9 @@ def fit_model(
     mean_eps, scale_eps = (float(clipped.mean()), float(clipped.std())) if len(clipped) else (0.0, 1.0)
     scale_eps = max(scale_eps, 1e-3)
     apart = np.clip(calm - raw, -CLIP, CLIP)[active(np.where(seen, w * w, 0.0))]
-    slack = max(float(np.sqrt(np.mean(apart * apart))) if len(apart) else 0.0, SLACK) if days else np.inf
+    slack = max(float(np.sqrt(np.mean(apart * apart))) if len(apart) else 0.0, SLACK)
+    if not days or _sparse(noise, expected[known], grid, known):
+        slack = np.inf
     first = grid.first + len(grid)
     ahead = profile.at(axis, first + np.arange(looks))
     memory = Memory.of(fitted, z, w)
@@ -178,6 +181,12 @@ def fit_model(
     w_eps = sensitivity * seen / scale_eps
     certain = _certain(noise, lift(noise, expected, fitted.level)[known], sd[known] * scale_eps, grid, known)
     return model, Past(grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, certain)
+
+
+def _sparse(noise: Noise, expected: Floats, grid: Grid, known: NDArray[np.bool_]) -> bool:
+    """Whether a bucket holds so few events that a median of buckets tells no level."""
+    events = moments(noise, expected, None if grid.totals is None else grid.totals[known])[1]
+    return bool(noise.counts and len(events) and np.median(events) < FEW * max(noise.event, 1e-300))
 
 
 def _certain(noise: Noise, level: Floats, sd: Floats, grid: Grid, known: NDArray[np.bool_]) -> float:

@@ -59,7 +59,8 @@ def signed_root(total: Floats, information: Floats, sign: float, counts: bool, l
     equivalent Poisson count with mean `information`: right in both tails from a fraction of an event upwards. Below
     `least` it may be left as it is: such deviations are nobody's largest.
     """
-    root = np.asarray(total / np.sqrt(np.maximum(information, TINY)), dtype=np.float64)
+    # In C order: what is written to a flat view of it must be seen.
+    root = np.ascontiguousarray(total / np.sqrt(np.maximum(information, TINY)), dtype=np.float64)
     if not counts:
         return root
     some = np.flatnonzero(root > least) if least > -math.inf else np.arange(root.size)
@@ -146,11 +147,11 @@ def _stretches(values: Floats, squares: Floats, lengths: list[int], shape: Shape
     begins = np.maximum(begins, 0)
     rest = shape.rest[np.array(lengths) - 1][:, None]
     sums, weights = _sums(values), _sums(squares)
-    total = rest * (sums[:, None, 1:] - sums[:, begins])
-    weight = rest * rest * (weights[:, None, 1:] - weights[:, begins])
+    total = rest * (sums[:, None, 1:] - np.take(sums, begins, axis=1))
+    weight = rest * rest * (weights[:, None, 1:] - np.take(weights, begins, axis=1))
     if np.any(rest != 1.0):
-        total += (1 - rest) * values[:, begins]
-        weight += (1 - rest * rest) * squares[:, begins]
+        total += (1 - rest) * np.take(values, begins, axis=1)
+        weight += (1 - rest * rest) * np.take(squares, begins, axis=1)
     root = signed_root(total, weight, sign, shape.counts, LEAST)
     root[:, missing] = -np.inf
     return root
