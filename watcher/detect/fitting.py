@@ -184,9 +184,10 @@ def fit_model(
 
 
 def _sparse(noise: Noise, expected: Floats, grid: Grid, known: NDArray[np.bool_]) -> bool:
-    """Whether a bucket holds so few events that a median of buckets tells no level."""
+    """Whether a bucket holds so few events that a median of buckets tells no level; closed hours do not count."""
     events = moments(noise, expected, None if grid.totals is None else grid.totals[known])[1]
-    return bool(noise.counts and len(events) and np.median(events) < FEW * max(noise.event, 1e-300))
+    busy = events[active(events)]
+    return bool(noise.counts and len(busy) and np.median(busy) < FEW * noise.event)
 
 
 def _certain(noise: Noise, level: Floats, sd: Floats, grid: Grid, known: NDArray[np.bool_]) -> float:
