@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from watcher.detect.baseline import Ints
-from watcher.detect.fitting import Judge, Past, local_noise, signs
+from watcher.detect.fitting import Judge, local_noise, signs
+from watcher.detect.modelling import Past
 from watcher.detect.statistics import CLIP, STRETCHES, harmful, pulled, scan, signed_root
 from watcher.detect.tail import Growth, fit_tail
 from watcher.model.series import Floats

@@ -14,7 +14,8 @@ from watcher.detect.before import Before, find_before
 from watcher.detect.clean import clean, longest_run
 from watcher.detect.combine import costs
 from watcher.detect.detectable import detectable
-from watcher.detect.fitting import MOST_POINTS, Judge, Model, Past, Quiet, fit_judge, fit_model
+from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge
+from watcher.detect.modelling import Model, Past, fit_model
 from watcher.detect.noise import Noise, Scale, lift, standardise
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.finding import Cause

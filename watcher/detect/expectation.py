@@ -9,9 +9,10 @@ import numpy as np
 
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
-from watcher.detect.fitting import Judge, upper_fence
+from watcher.detect.fitting import Judge
 from watcher.detect.forecast import Forecast, followed, means, pull
 from watcher.detect.judging import deviations
+from watcher.detect.modelling import upper_fence
 from watcher.detect.noise import Noise, Scale, moments
 from watcher.detect.path import Path
 from watcher.detect.window import Grid, regrid

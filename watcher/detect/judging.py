@@ -9,8 +9,9 @@ import numpy as np
 
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
-from watcher.detect.fitting import LASTING, SHORT, Judge, signs, upper_fence
+from watcher.detect.fitting import LASTING, SHORT, Judge, signs
 from watcher.detect.forecast import forecast_level
+from watcher.detect.modelling import upper_fence
 from watcher.detect.noise import Scale, lift, standardise
 from watcher.detect.statistics import CLIP, Scan, harmful, scan
 from watcher.detect.window import Axis, Grid, ascending, regrid

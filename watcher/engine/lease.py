@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TypeVar
 
 from watcher.kit import clock
-from watcher.store import memory, orders, watches
+from watcher.store import claims, memory, orders
 from watcher.store.database import Database
 from watcher.store.memory import Held
 
@@ -65,7 +65,7 @@ class Keeper:
             held_orders = list(self._orders)
         if held_watches or held_orders or named:
             with self._database.write(alone=False) as tx:
-                watches.renew(tx, self.owner, held_watches, LEASE_SECONDS)
+                claims.renew(tx, self.owner, held_watches, LEASE_SECONDS)
                 orders.renew(tx, self.owner, held_orders, LEASE_SECONDS)
                 for held in named:
                     memory.renew(tx, held, LEASE_SECONDS)

@@ -21,10 +21,10 @@ from watcher.model.decision import Outcome, Reason
 from watcher.model.finding import Recovery, State
 from watcher.model.order import RollbackOrder, RollbackState, Topic
 from watcher.model.watch import Watch, WatchState
-from watcher.store import deploys, looks, orders, records, watches
+from watcher.store import claims, deploys, looks, orders, records, watches
+from watcher.store.claims import Claim
 from watcher.store.database import Database, Tx
 from watcher.store.looks import Look
-from watcher.store.watches import Claim
 from watcher.telemetry.metrics import Metrics
 from watcher.verdict import Nearby
 from watcher.verdict.restraint import HOUR, restraint
@@ -72,20 +72,20 @@ class Watcher:
         """
         most = _FIRST_TOGETHER if first else _TOGETHER
         with self._database.write(alone=False) as tx:
-            claims = watches.claim_due(tx, now, self._keeper.owner, most, self._keeper.lease_seconds, first=first)
-        if not claims:
+            taken = claims.take_due(tx, now, self._keeper.owner, most, self._keeper.lease_seconds, first=first)
+        if not taken:
             return False
         with ExitStack() as kept:
-            for claim in claims:
+            for claim in taken:
                 kept.enter_context(self._keeper.keeping_watch(claim.watch.id))
-            self._look_at_all(claims, now, stopping)
+            self._look_at_all(taken, now, stopping)
         return True
 
-    def _look_at_all(self, claims: Sequence[Claim], now: float, stopping: Callable[[], bool]) -> None:
+    def _look_at_all(self, taken: Sequence[Claim], now: float, stopping: Callable[[], bool]) -> None:
         """Asks for all of them together; what goes wrong with one is raised once the others have been looked at."""
-        waiting, errors = list(claims), list[Exception]()
+        waiting, errors = list(taken), list[Exception]()
         try:
-            told = self._gather.ask([claim.watch for claim in claims], now)
+            told = self._gather.ask([claim.watch for claim in taken], now)
             while waiting and not stopping():
                 try:
                     self._look_until(waiting.pop(0), told, now, stopping)
@@ -109,7 +109,7 @@ class Watcher:
                 watch = self._look(claim, watch, gathered, now)
             if _due(watch, now):  # we are to stop; else the last look has given it back
                 with self._database.write(alone=False) as tx:
-                    watches.release(tx, claim)
+                    claims.release(tx, claim)
         except LeaseLostError:
             self._log.info("watch_lease_lost", watch=watch.id)
             self._gather.forget(watch.id)
@@ -129,7 +129,7 @@ class Watcher:
     def _give_back(self, claim: Claim) -> None:
         """Lets others look at once, if the store hears it; else the lease ends by itself."""
         with suppress(StoreUnavailableError), self._database.write(alone=False) as tx:
-            watches.release(tx, claim)
+            claims.release(tx, claim)
 
     def _look(self, claim: Claim, watch: Watch, gathered: Gathered, now: float) -> Watch:
         began = clock.monotonic()
@@ -210,7 +210,7 @@ class Watcher:
         decides = bool(outlook.response.orders)  # a budget is asked and spent at once
         with self._database.write(alone=decides) as tx:
             response = self._restrained(tx, outlook.response, now)
-            watches.save(tx, claim, response.watch, release=not _due(response.watch, now))
+            claims.save(tx, claim, response.watch, release=not _due(response.watch, now))
             if outlook.look is not None:
                 looks.add(tx, outlook.look, new=ours)
             if gathered.settled and not gathered.stored:
@@ -262,7 +262,7 @@ class Watcher:
         self._metrics.looks.labels(watch.service, "internal_error").inc()
         with self._database.write(alone=False) as tx:
             if now < watch.ticket_until + schedule.grace(watch) or watch.state is WatchState.RECOVERING:
-                watches.release(tx, claim, now + max(watch.policy.step, 5.0))
+                claims.release(tx, claim, now + max(watch.policy.step, 5.0))
                 return
             sentence = "The watcher failed on this watch until its window was over; its log says why."
             failed = replace(
@@ -274,7 +274,7 @@ class Watcher:
                 ended_at=now,
                 next_look_at=None,
             )
-            watches.save(tx, claim, failed)
+            claims.save(tx, claim, failed)
             watches.log(tx, watch.id, now, "failed", sentence)
             for order in deliver(note(failed, Topic.INCONCLUSIVE, sentence, now, self._base_url), watch.policy, now):
                 orders.add(tx, order)

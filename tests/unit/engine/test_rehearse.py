@@ -152,7 +152,7 @@ def _placebos() -> list[placebo.Placebo]:
         signals=(replace(ORDERS, harm=Harm.EITHER), replace(CONVERSION, role=Role.SUPPORTING)),
         window=WINDOW,
         step=STEP,
-        false_rollback_probability=0.15,  # so that quiet placebos are called as well
+        false_rollback_probability=0.3,  # so that quiet placebos are called as well
     )
     clear = placebo.starts(policy, END - DAYS * 86400, END, [])
     return [placebo.prepare(policy, history, start) for start in clear[:4]]
@@ -165,7 +165,7 @@ def test_short_cuts_find_what_all_looks_find() -> None:
         quick, full = placebo.run(one)[-1], placebo.walk(one, one.known)[-1]
         assert (quick.called, quick.findings.at) == (full.called, full.findings.at)
         called.append(full.called)
-        change = 0.02 + 0.13 * number
+        change = 0.15 + 0.1 * number
         harmed = dict(one.known)
         part = injection.course("step", harmed["orders"].times, one.context.started_at, WINDOW)
         harmed["orders"] = injection.inject(harmed["orders"], Kind.COUNT, -change, part, 5)

@@ -22,7 +22,7 @@ from watcher.model.deploy import Parsed
 from watcher.model.memory import Point
 from watcher.model.order import RollbackState
 from watcher.model.watch import WatchState
-from watcher.store import deploys, memory, orders, watches
+from watcher.store import claims, deploys, memory, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import Order
 from watcher.web.receive import receive
@@ -54,12 +54,12 @@ def both(first: Callable[[], None], second: Callable[[], None]) -> None:
 def test_what_a_look_writes_meanwhile_is_not_overwritten(replicas: tuple[Database, Database]) -> None:
     first, second = replicas
     with first.write(alone=False) as tx:
-        (claim,) = watches.claim_due(tx, NOW + 60, "a", 1, 30.0)
+        (claim,) = claims.take_due(tx, NOW + 60, "a", 1, 30.0)
     written = threading.Event()
 
     def look() -> None:
         with first.write(alone=False) as tx:
-            watches.save(tx, claim, replace(claim.watch, sentence="the look's", last_look_at=NOW + 60))
+            claims.save(tx, claim, replace(claim.watch, sentence="the look's", last_look_at=NOW + 60))
             written.set()
             time.sleep(0.3)  # the transaction is still open
 
@@ -80,7 +80,7 @@ def test_what_a_look_writes_meanwhile_is_not_overwritten(replicas: tuple[Databas
 def test_a_look_that_writes_after_somebody_decided_writes_nothing(replicas: tuple[Database, Database]) -> None:
     first, second = replicas
     with first.write(alone=False) as tx:
-        (claim,) = watches.claim_due(tx, NOW + 60, "a", 1, 30.0)
+        (claim,) = claims.take_due(tx, NOW + 60, "a", 1, 30.0)
     read = threading.Event()
 
     def stop() -> None:
@@ -94,7 +94,7 @@ def test_a_look_that_writes_after_somebody_decided_writes_nothing(replicas: tupl
     def look() -> None:
         read.wait(5)
         with pytest.raises(LeaseLostError), first.write(alone=False) as tx:
-            watches.save(tx, claim, replace(claim.watch, sentence="too late"))
+            claims.save(tx, claim, replace(claim.watch, sentence="too late"))
 
     both(stop, look)
     with first.read() as tx:
@@ -202,10 +202,10 @@ def test_a_sample_of_a_process_that_slept_through_its_lease_is_not_kept(replicas
 def test_a_lease_from_before_the_clock_was_set_back_is_no_lease(replicas: tuple[Database, Database]) -> None:
     first, _ = replicas
     with first.write(alone=False) as tx:
-        assert watches.claim_due(tx, NOW + 60, "dead", 1, 2 * 3600.0)
+        assert claims.take_due(tx, NOW + 60, "dead", 1, 2 * 3600.0)
         assert memory.hold(tx, "collect:shop", "dead", 2 * 3600.0)
     with first.write(alone=False) as tx:
-        assert watches.claim_due(tx, NOW + 60, "b", 1, 10.0)
+        assert claims.take_due(tx, NOW + 60, "b", 1, 10.0)
         assert memory.hold(tx, "collect:shop", "b", 10.0)
 
 

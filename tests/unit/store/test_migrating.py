@@ -18,7 +18,7 @@ from support.made import NOW, deploy, watch
 from support.sqlite_store import sqlite_store
 
 from watcher.errors import StoreUnavailableError
-from watcher.store import deploys, versions, watches
+from watcher.store import claims, deploys, versions, watches
 from watcher.store.database import Database
 from watcher.store.schema import metadata
 
@@ -53,8 +53,8 @@ def test_a_newer_schema_that_only_added_is_worked_with(database: Database) -> No
     with database.write() as tx:
         deploys.put(tx, deploy())
         watches.open_watch(tx, watch())
-        (claim,) = watches.claim_due(tx, NOW + 60, "a", 1, 30.0)
-        watches.save(tx, claim, watch(sentence="written by the older version"))
+        (claim,) = claims.take_due(tx, NOW + 60, "a", 1, 30.0)
+        claims.save(tx, claim, watch(sentence="written by the older version"))
 
 
 def test_a_newer_schema_that_did_more_is_refused_in_a_sentence(database: Database) -> None:

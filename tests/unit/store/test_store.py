@@ -21,7 +21,7 @@ from watcher.model.memory import Point
 from watcher.model.order import RollbackState
 from watcher.model.series import Series
 from watcher.model.watch import WatchState
-from watcher.store import deploys, looks, memory, orders, watches
+from watcher.store import claims, deploys, looks, memory, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 
@@ -78,52 +78,52 @@ def test_a_store_without_its_schema_is_not_ready(tmp_path: Path) -> None:
 
 def test_a_claimed_watch_is_claimed_by_nobody_else(database: Database) -> None:
     with database.write() as tx:
-        (claim,) = watches.claim_due(tx, NOW + 60, "a", 5, 30.0)
+        (claim,) = claims.take_due(tx, NOW + 60, "a", 5, 30.0)
         assert claim.watch == watch()
-        assert not watches.claim_due(tx, NOW + 60, "b", 5, 30.0)
+        assert not claims.take_due(tx, NOW + 60, "b", 5, 30.0)
 
 
 def test_a_watch_is_not_claimed_before_it_is_due(database: Database) -> None:
     with database.write() as tx:
-        assert not watches.claim_due(tx, NOW + 59, "a", 5, 30.0)
+        assert not claims.take_due(tx, NOW + 59, "a", 5, 30.0)
 
 
 def test_an_ended_lease_is_taken_over_and_the_old_holder_cannot_write(database: Database) -> None:
     with database.write() as tx:
-        (old,) = watches.claim_due(tx, NOW + 60, "a", 5, -1.0)
+        (old,) = claims.take_due(tx, NOW + 60, "a", 5, -1.0)
     with database.write() as tx:
-        (new,) = watches.claim_due(tx, NOW + 60, "b", 5, 30.0)
+        (new,) = claims.take_due(tx, NOW + 60, "b", 5, 30.0)
     assert new.fence > old.fence
     with pytest.raises(LeaseLostError):
         _write_late(database, old)
     with database.write() as tx:
-        watches.save(tx, new, watch(sentence="in time"))
+        claims.save(tx, new, watch(sentence="in time"))
         kept = watches.get(tx, "w-1")
         assert not watches.events_of(tx, "w-1")
     assert kept is not None
     assert kept.sentence == "in time"
 
 
-def _write_late(database: Database, old: watches.Claim) -> None:
+def _write_late(database: Database, old: claims.Claim) -> None:
     with database.write() as tx:
         watches.log(tx, "w-1", NOW, "late", "this line must not stay")
-        watches.save(tx, old, watch(sentence="late"))
+        claims.save(tx, old, watch(sentence="late"))
 
 
 def test_what_comes_from_outside_takes_the_watch_from_the_look_in_flight(database: Database) -> None:
     with database.write() as tx:
-        (claim,) = watches.claim_due(tx, NOW + 60, "a", 5, 30.0)
+        (claim,) = claims.take_due(tx, NOW + 60, "a", 5, 30.0)
         watches.change(tx, replace(watch(), state=WatchState.SUPERSEDED, next_look_at=None))
     with pytest.raises(LeaseLostError), database.write() as tx:
-        watches.save(tx, claim, watch())
+        claims.save(tx, claim, watch())
 
 
 def test_a_released_watch_can_be_pushed_forward(database: Database) -> None:
     with database.write() as tx:
-        (claim,) = watches.claim_due(tx, NOW + 60, "a", 5, 30.0)
-        watches.release(tx, claim, NOW + 500)
-        assert not watches.claim_due(tx, NOW + 400, "b", 5, 30.0)
-        assert watches.claim_due(tx, NOW + 500, "b", 5, 30.0)
+        (claim,) = claims.take_due(tx, NOW + 60, "a", 5, 30.0)
+        claims.release(tx, claim, NOW + 500)
+        assert not claims.take_due(tx, NOW + 400, "b", 5, 30.0)
+        assert claims.take_due(tx, NOW + 500, "b", 5, 30.0)
 
 
 def test_one_rollback_a_watch_is_a_rule_of_the_database(database: Database) -> None:
@@ -172,7 +172,7 @@ def test_two_threads_never_claim_the_same_watch(database: Database) -> None:
     def claim(owner: str) -> None:
         while True:
             with database.write() as tx:
-                found = watches.claim_due(tx, NOW + 60, owner, 3, 30.0)
+                found = claims.take_due(tx, NOW + 60, owner, 3, 30.0)
             if not found:
                 return
             with lock:

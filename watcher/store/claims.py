@@ -1,0 +1,96 @@
+"""Watches claimed for a look: a lease in the database's time, and a fence that every write must still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, true, update
+
+from watcher.errors import LeaseLostError
+from watcher.model.watch import Watch, WatchState
+from watcher.store.database import Tx, database_time, free_to_take
+from watcher.store.schema import watches
+from watcher.store.watch_rows import OPEN, SELECT, progress, to_watch
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A watch that is ours until its lease ends; `fence` proves it at every write."""
+
+    watch: Watch
+    fence: int
+
+
+def take_due(
+    tx: Tx, now: float, owner: str, limit: int, lease_seconds: float, *, first: bool | None = None
+) -> Sequence[Claim]:
+    """Takes up to `limit` watches that are due at `now` and that nobody holds.
+
+    `first`: only those that were never looked at, or only those that were.
+    """
+    new = watches.c.state == WatchState.SCHEDULED.value
+    wanted = true() if first is None else new if first else ~new
+    free = (
+        select(watches.c.id)
+        .where(watches.c.next_look_at <= now, wanted, free_to_take(watches.c.lease_until, lease_seconds))
+        .order_by(watches.c.next_look_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = tx.execute(
+        update(watches)
+        .where(watches.c.id.in_(free.scalar_subquery()))
+        .values(owner=owner, lease_until=database_time() + lease_seconds, fence=watches.c.fence + 1)
+        .returning(watches.c.id, watches.c.fence)
+    ).all()
+    fences = {row.id: row.fence for row in taken}
+    rows = tx.execute(SELECT.where(watches.c.id.in_(fences)).order_by(watches.c.next_look_at)) if fences else ()
+    return [Claim(to_watch(row), fences[row.id]) for row in rows]
+
+
+def save(tx: Tx, claim: Claim, watch: Watch, *, release: bool = False) -> None:
+    """Writes what a look made of a claimed watch; the lease stays, unless it is to be released.
+
+    Raises:
+        LeaseLostError: someone else holds the watch by now, or a deploy or a person has ended it; nothing was written.
+    """
+    changed = tx.execute(
+        update(watches)
+        .where(
+            watches.c.id == watch.id,
+            watches.c.fence == claim.fence,
+            watches.c.lease_until > database_time(),
+            watches.c.state.in_(OPEN),
+        )
+        .values(progress(watch) | ({"lease_until": 0.0} if release else {}))
+    )
+    if not changed.rowcount:
+        raise LeaseLostError(f"watch {watch.id} is no longer ours")
+
+
+def release(tx: Tx, claim: Claim, next_look_at: float | None = None) -> None:
+    """Gives a claimed watch back, still due, or due only at `next_look_at`; nothing happens if it is not ours."""
+    values: dict[str, Any] = {"lease_until": 0.0}
+    if next_look_at is not None:
+        values["next_look_at"] = next_look_at
+    tx.execute(
+        update(watches)
+        .where(watches.c.id == claim.watch.id, watches.c.fence == claim.fence, watches.c.next_look_at.is_not(None))
+        .values(values)
+    )
+
+
+def renew(tx: Tx, owner: str, ids: Iterable[str], lease_seconds: float) -> None:
+    """Prolongs the leases that `owner` still holds; a row that is being written waits for the next time."""
+    held = (
+        select(watches.c.id)
+        .where(watches.c.id.in_(list(ids)), watches.c.owner == owner, watches.c.lease_until > database_time())
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    tx.execute(
+        update(watches)
+        .where(watches.c.id.in_(held.scalar_subquery()))
+        .values(lease_until=database_time() + lease_seconds)
+    )

@@ -1,0 +1,91 @@
+"""Watches as rows: what is selected of them, and how a row becomes a watch and a watch a row."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from watcher.model.decision import Outcome, Reason
+from watcher.model.order import Hold, RollbackOrder, RollbackState
+from watcher.model.service import Service
+from watcher.model.watch import ENDED, Watch, WatchState
+from watcher.store import codec
+from watcher.store.schema import orders, watches
+
+ROLLBACK = "rollback"
+OPEN = [state.value for state in WatchState if state not in ENDED]
+_POLICIES = 4096  # some kilobytes each
+
+_rollback = orders.alias("rollback")
+SELECT = select(
+    watches,
+    _rollback.c.id.label("rollback_id"),
+    _rollback.c.state.label("rollback_state"),
+    _rollback.c.payload.label("rollback_payload"),
+    _rollback.c.detail.label("rollback_detail"),
+    _rollback.c.held.label("rollback_held"),
+).outerjoin(_rollback, (_rollback.c.watch_id == watches.c.id) & (_rollback.c.kind == ROLLBACK))
+
+
+def progress(watch: Watch) -> dict[str, Any]:
+    """The columns that looks change."""
+    return {
+        "state": watch.state.value,
+        "next_look_at": watch.next_look_at,
+        "last_look_at": watch.last_look_at,
+        "outcome": watch.outcome.value if watch.outcome else None,
+        "reason": watch.reason.value,
+        "sentence": watch.sentence,
+        "score": watch.score,
+        "decided_at": watch.decided_at,
+        "ended_at": watch.ended_at,
+        "recovery_until": watch.recovery_until,
+        "recovered": None if watch.recovered is None else int(watch.recovered),
+        "blind_seconds": watch.blind_seconds,
+        "superseded_by": watch.superseded_by,
+    }
+
+
+def to_watch(row: Row[Any]) -> Watch:
+    """A row of `SELECT`."""
+    target = codec.load(RollbackOrder, row.rollback_payload).target_version if row.rollback_payload else None
+    return Watch(
+        id=row.id,
+        deploy_id=row.deploy_id,
+        service=row.service,
+        environment=row.environment,
+        version=row.version,
+        previous_version=row.previous_version,
+        policy=to_policy(row.policy),
+        state=WatchState(row.state),
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        until=row.until,
+        ticket_until=row.ticket_until,
+        created_at=row.created_at,
+        next_look_at=row.next_look_at,
+        last_look_at=row.last_look_at,
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        reason=Reason(row.reason),
+        sentence=row.sentence,
+        score=row.score,
+        decided_at=row.decided_at,
+        ended_at=row.ended_at,
+        rollback_id=row.rollback_id,
+        rollback_state=RollbackState(row.rollback_state) if row.rollback_state else None,
+        target_version=target,
+        rollback_detail=row.rollback_detail or "",
+        rollback_held=Hold(row.rollback_held) if row.rollback_held else None,
+        recovery_until=row.recovery_until,
+        recovered=None if row.recovered is None else bool(row.recovered),
+        blind_seconds=row.blind_seconds,
+        superseded_by=row.superseded_by,
+    )
+
+
+@lru_cache(_POLICIES)
+def to_policy(text: str) -> Service:
+    """Read once: it is frozen, and the same for all watches of a service until its configuration changes."""
+    return codec.load(Service, text)
