@@ -42,7 +42,7 @@ class Claim:
     base: float
 
     def is_still_there(self, z: Floats, w: Floats) -> bool:
-        """By the deviations since the deploy, shape (n,), of the judge that made the claim."""
+        """By the deviations since the deploy and their sensitivities, shape (n,), of the judge that made the claim."""
         return self.sign * (level_of(z, w) - self.base) >= KEPT * abs(self.effect)
 
 

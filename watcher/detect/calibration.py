@@ -15,6 +15,7 @@ from watcher.detect.clean import clean, longest_run
 from watcher.detect.combine import costs
 from watcher.detect.detectable import detectable
 from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge
+from watcher.detect.likeness import is_copy, likeness
 from watcher.detect.modelling import Model, Past, fit_model
 from watcher.detect.noise import Noise, Scale, lift, standardise
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
@@ -23,7 +24,7 @@ from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Role, Signal
 from watcher.model.watch import WatchPlan
 
-ENGINE = "placebo-scan/2"
+ENGINE = "placebo-scan/3"
 FEWEST_POINTS = 30
 HISTORY_WINDOWS = 2
 ENOUGH_KIN = 2  # days like the deploy's that prove how such days go
@@ -181,10 +182,13 @@ def _calibrate(
     if kin is not None:
         name, control_past = kin
         controlled_model, controlled_past = fit_model(draft.axis, grid, draft.signal.kind, control_past, looks)
-        scale = model.scale / controlled_model.scale
-        judge, quiet = fit_judge(controlled_model, controlled_past, harm, looks, wanted_information * scale**2, name)
-        judges.insert(0, judge)
-        before.insert(0, find_before(judge, controlled_past, harm, looks))
+        if not is_copy(past, controlled_past):
+            scale = model.scale / controlled_model.scale
+            judge, quiet = fit_judge(
+                controlled_model, controlled_past, harm, looks, wanted_information * scale**2, name
+            )
+            judges.insert(0, judge)
+            before.insert(0, find_before(judge, controlled_past, harm, looks))
     known_places = np.flatnonzero(known)
     calibrated = Calibrated(
         name=draft.signal.name,
@@ -247,20 +251,6 @@ def _closest(
     if best is None or (best[0] < KIN and not draft.signal.control):
         return None
     return best[1], best[2]
-
-
-def likeness(one: Past, two: Past) -> float:
-    """Correlation of the deviations' means over eight buckets, slow drift removed."""
-    known = (one.w > 0) & (two.w > 0)
-    size = len(known) // 8 * 8
-    if size < 64:
-        return 0.0
-    rows = [
-        np.diff(np.where(known, np.clip(each.eps, -4, 4), 0.0)[:size].reshape(-1, 8).mean(axis=1))
-        for each in (one, two)
-    ]
-    spread = float(rows[0].std() * rows[1].std())
-    return float(np.mean((rows[0] - rows[0].mean()) * (rows[1] - rows[1].mean())) / spread) if spread > 0 else 0.0
 
 
 def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str, Quiet]) -> dict[str, Calibrated]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from watcher.detect.fitting import MARGIN, SHARE_OF_MAIN, Judge
+from watcher.detect.fitting import MARGIN, SHARE_OF_MAIN, Judge, signs
 from watcher.detect.statistics import CLIP, signed_root
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -34,29 +34,26 @@ def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float) -> float | 
     evidence += MARGIN
     level = judge.main.level(evidence - math.log(SHARE_OF_MAIN) + math.log(judge.overlap))
     bar = (level + judge.shape.price[:looks]) * judge.shape.spread[:looks]
-    found = [_growing(judge, here, information, bar, sign) for sign in _signs(harm)]
     spike = judge.spike.level(evidence - math.log(1 - SHARE_OF_MAIN) + math.log(judge.overlap))
-    largest = float(here.max())
-    return min(max(found), max(_spike(judge, largest, spike, sign) for sign in _signs(harm)))
+    found = [_least(judge, here, information, bar, spike, sign) for sign in signs(harm)]
+    return min(max(lasting for lasting, _ in found), max(short for _, short in found))
 
 
-def _signs(harm: Harm) -> tuple[float, ...]:
-    return {Harm.UP: (1.0,), Harm.DOWN: (-1.0,), Harm.EITHER: (1.0, -1.0)}[harm]
-
-
-def _growing(judge: Judge, w: Floats, information: Floats, bar: Floats, sign: float) -> float:
-    """The least over all looks of the change whose typical (80 %) sum reaches the bar there."""
-    reach = np.maximum(information, 1e-12)
-    low, high = np.full(len(bar), 1e-5), np.full(len(bar), 1e4)
+def _least(judge: Judge, w: Floats, information: Floats, bar: Floats, spike: float, sign: float) -> tuple[float, float]:
+    """The least change whose typical (80 %) sum reaches the bar at some look, and whose one bucket reaches `spike`."""
+    reach = np.append(np.maximum(information, 1e-12), float(w.max()) ** 2)
+    bars = np.append(bar, spike)
+    low, high = np.full(len(bars), 1e-5), np.full(len(bars), 1e4)
     for _ in range(20):
         middle = np.sqrt(low * high)
-        ok = _root(judge, middle, reach, sign) >= bar
+        ok = _root(judge, middle, reach, sign) >= bars
         high, low = np.where(ok, middle, high), np.where(ok, low, middle)
+    lasting = high[:-1]
     if not judge.model.noise.counts:
-        clipped = high * np.maximum.accumulate(w) > CLIP
+        clipped = lasting * np.maximum.accumulate(w) > CLIP
         needed = (bar / CLIP) ** 2
-        high = np.where(clipped & (np.arange(1, len(bar) + 1) < needed), 1e4, high)
-    return float(high.min())
+        lasting = np.where(clipped & (np.arange(1, len(bar) + 1) < needed), 1e4, lasting)
+    return float(lasting.min()), float(high[-1])
 
 
 def _root(judge: Judge, change: Floats, information: Floats, sign: float) -> Floats:
@@ -67,15 +64,3 @@ def _root(judge: Judge, change: Floats, information: Floats, sign: float) -> Flo
     root = signed_root(bounded, information, sign, judge.model.noise.counts)
     beyond = np.maximum(change - 1, 0.0) * np.sqrt(information) if sign < 0 and judge.model.noise.counts else 0.0
     return np.asarray(root + beyond, dtype=np.float64)
-
-
-def _spike(judge: Judge, w: float, bar: float, sign: float) -> float:
-    information = np.array([w * w])
-    low, high = 1e-5, 1e4
-    for _ in range(20):
-        middle = math.sqrt(low * high)
-        if float(_root(judge, np.array([middle]), information, sign)[0]) >= bar:
-            high = middle
-        else:
-            low = middle
-    return high

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from watcher.detect.baseline import Ints
 from watcher.detect.modelling import Model, Past
@@ -65,11 +66,16 @@ class Judge:
 
     def evidence(self, main: Floats, spike: Floats) -> Floats:
         """-ln of the probability that a quiet window comes to such maxima; shape as given."""
-        return self.settle(stronger(self.main, self.spike, main, spike))
+        return np.maximum(stronger(self.main, self.spike, main, spike) - self.price, 0.0)
 
-    def settle(self, either: Floats) -> Floats:
+    def settle(self, either: float) -> float:
         """The evidence of both statistics from that of the stronger one."""
-        return np.maximum(either - math.log(self.overlap) - MARGIN, 0.0)
+        return max(either - self.price, 0.0)
+
+    @property
+    def price(self) -> float:
+        """What two statistics cost that were learned from a few days, in -ln of a probability."""
+        return math.log(self.overlap) + MARGIN
 
 
 def stronger(main_tail: Tail, spike_tail: Tail, main: Floats, spike: Floats) -> Floats:
@@ -113,6 +119,13 @@ def quiet_starts(past: Past, looks: int, wanted: float, most: int) -> Ints:
     return np.asarray(starts[alike], dtype=np.int64)
 
 
+def windows(values: Floats, starts: Ints, looks: int) -> Floats:
+    """The `looks` buckets from each start on; shape (p, looks)."""
+    if not len(starts):
+        return np.empty((0, looks))
+    return np.asarray(sliding_window_view(values, looks)[starts])
+
+
 def fit_judge(
     model: Model, past: Past, harm: Harm, looks: int, wanted: float, control: str | None, most: int = MOST_POINTS
 ) -> tuple[Judge, Quiet]:
@@ -120,10 +133,9 @@ def fit_judge(
     starts = quiet_starts(past, looks, wanted, most)
     response = model.forecast.response(looks)
     local = local_noise(past, np.concatenate([starts, [len(past.w)]]))
-    places = starts[:, None] + np.arange(looks)
-    eps, calm, w = (each[places] / local[:-1, None] for each in (past.eps, past.calm, past.w))
+    eps, calm, w = (windows(each, starts, looks) / local[:-1, None] for each in (past.eps, past.calm, past.w))
     towards = {sign: harmful(eps, calm, sign, past.slack / local[:-1, None]) for sign in signs(harm)}
-    high = past.high[places]
+    high = windows(past.high, starts, looks)
     covered = np.zeros(len(past.w) + 1)
     np.add.at(covered, starts, 1.0)
     np.add.at(covered, starts + looks, -1.0)

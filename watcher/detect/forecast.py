@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from watcher.detect.noise import active
@@ -97,17 +98,22 @@ def _least_squares(columns: Floats, target: Floats) -> Floats:
 
 def middles(z: Floats, known: NDArray[np.bool_]) -> Floats:
     """Median of each bucket and those before it, the last known value standing in for missing ones; shape (n,)."""
-    places = np.maximum.accumulate(np.where(known, np.arange(len(z)), 0))
-    filled = z[places]
+    filled = z if known.all() else z[np.maximum.accumulate(np.where(known, np.arange(len(z)), 0))]
     padded = np.concatenate([np.full(MIDDLE - 1, filled[0] if len(z) else 0.0), filled])
-    windows = padded[np.arange(len(z))[:, None] + np.arange(MIDDLE)]
-    return np.asarray(np.partition(windows, MIDDLE // 2, axis=1)[:, MIDDLE // 2])
+    windows = as_strided(padded, (len(z), MIDDLE), padded.strides * 2, writeable=False)
+    return np.asarray(np.sort(windows, axis=1)[:, MIDDLE // 2])
 
 
 def calm_of(middle: Floats, start: int = 0) -> Floats:
     """Where the signal was over the last hour or so, short bursts left out, by its running medians; from `start`."""
-    places = np.maximum(np.arange(start, len(middle))[:, None] - np.array(BEHIND), 0)
-    return np.asarray(np.partition(middle[places], len(BEHIND) // 2, axis=1)[:, len(BEHIND) // 2])
+    padded = np.concatenate([np.full(BEHIND[-1], middle[0]), middle]) if len(middle) else middle
+    size = len(middle) - start
+    one, two, three, four, five = (padded[BEHIND[-1] + start - ago :][:size] for ago in BEHIND)
+    # The median of five is that of the middle two of four and the fifth.
+    low = np.maximum(np.minimum(one, two), np.minimum(three, four))
+    high = np.minimum(np.maximum(one, two), np.maximum(three, four))
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    return np.asarray(np.maximum(low, np.minimum(high, five)))
 
 
 def pull(z: Floats, w: Floats, reach: float, upper: Floats | float, middle: Floats | None = None) -> Floats:

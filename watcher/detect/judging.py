@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -78,28 +79,35 @@ class Verdict:
         return self.eps[: self.surest], self.w[: self.surest], self.high[: self.surest]
 
 
-def deviations(judge: Judge, axis: Axis, grid: Grid, level: Floats | None = None) -> tuple[Floats, Floats, Floats]:
-    """`z`, `w` and s.d. of the grid's buckets by this judge's model, off the profile or that moved by `level`."""
+def deviations(judge: Judge, axis: Axis, grid: Grid) -> tuple[Floats, Floats, Floats]:
+    """`z`, `w` and s.d. of the grid's buckets by this judge's model, off the profile."""
+    return standardise(judge.model.noise, *_expected(judge, axis, grid), grid.totals)
+
+
+def _expected(judge: Judge, axis: Axis, grid: Grid) -> tuple[Floats, Floats]:
+    """The profile of the grid's buckets, and their values on the scale on which they are judged."""
     model = judge.model
-    profile = model.expected(axis, grid.first, len(grid))
     values = np.log(np.maximum(grid.values, model.least)) if model.noise.scale is Scale.LOG else grid.values
-    expected = profile if level is None else lift(model.noise, profile, level)
-    return standardise(model.noise, expected, values, grid.totals)
+    return model.expected(axis, grid.first, len(grid)), values
 
 
 def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Floats, Floats] | None) -> Verdict:
     """Judges the buckets since the deploy; `control` is its `(z, w)` on the newest of the past and the same buckets."""
-    model = judge.model
-    z, w, sd = deviations(judge, axis, grid)
-    level, calm = forecast_level(model.forecast, model.memory, (z, w), upper_fence(model.noise, sd, 0.0), control)
-    raw, w, sd = deviations(judge, axis, grid, level)
-    off_calm = deviations(judge, axis, grid, calm)[0] / (model.scale * judge.local)
-    slack = model.slack / (model.scale * judge.local)
+    model, noise, totals = judge.model, judge.model.noise, grid.totals
+    profile, values = _expected(judge, axis, grid)
+    z, w, sd = standardise(noise, profile, values, totals)
+    level, calm = forecast_level(model.forecast, model.memory, (z, w), upper_fence(noise, sd, 0.0), control)
+    raw, w, sd = standardise(noise, lift(noise, profile, level), values, totals)
+    scale = model.scale * judge.local
     known = w > 0 if control is None else (w > 0) & (control[1][len(control[1]) - len(w) :] > 0)
-    eps = np.where(known, (raw - model.mean) / (model.scale * judge.local), 0.0)
-    here = np.where(known, w / (model.scale * judge.local), 0.0)
-    high = upper_fence(model.noise, sd, CLIP) / model.scale
-    towards = {sign: harmful(eps, off_calm, sign, slack) for sign in signs(harm)}
+    eps = np.where(known, (raw - model.mean) / scale, 0.0)
+    here = np.where(known, w / scale, 0.0)
+    high = upper_fence(noise, sd, CLIP) / model.scale
+    if math.isinf(model.slack):
+        towards = dict.fromkeys(signs(harm), eps)
+    else:
+        off_calm = standardise(noise, lift(noise, profile, calm), values, totals)[0] / scale
+        towards = {sign: harmful(eps, off_calm, sign, model.slack / scale) for sign in signs(harm)}
     scans = {sign: scan(one[None], here[None], high[None], judge.shape, sign) for sign, one in towards.items()}
     return _verdict(judge, scans, towards, here, high)
 
@@ -110,12 +118,10 @@ def _verdict(
     if not len(w):
         sign = next(iter(scans))
         return Verdict(0.0, 0, sign, towards[sign], w, high)
-    main = np.max([each.main[0] for each in scans.values()], axis=0)
-    spike = np.max([each.spike[0] for each in scans.values()], axis=0)
-    lasting = judge.main.evidence(main.max(keepdims=True)) + LASTING
-    short = judge.spike.evidence(spike.max(keepdims=True)) + SHORT
-    final = float(judge.settle(np.maximum(lasting, short))[0])
-    leading = spike if short[0] > lasting[0] else main
-    tables = {sign: each.spike[0] if leading is spike else each.main[0] for sign, each in scans.items()}
-    sign = max(tables, key=lambda each: float(tables[each].max()))
-    return Verdict(final, int(np.argmax(leading)) + 1, sign, towards[sign], w, high)
+    tables = {sign: (each.main[0], each.spike[0]) for sign, each in scans.items()}
+    main, spike = (max(each[place].max() for each in tables.values()) for place in (0, 1))
+    lasting, short = float(judge.main.evidence(main)) + LASTING, float(judge.spike.evidence(spike)) + SHORT
+    place = int(short > lasting)
+    sign = max(tables, key=lambda each: float(tables[each][place].max()))
+    surest = int(tables[sign][place].argmax()) + 1
+    return Verdict(judge.settle(max(lasting, short)), surest, sign, towards[sign], w, high)

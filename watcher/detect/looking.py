@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -63,13 +64,21 @@ class _Look:
     def finding(self) -> Finding:
         """What this look says of the signal; the score of looks before is kept."""
         calibrated, kept = self.subject.calibrated, self.previous.score if self.previous is not None else 0.0
-        base = Finding(
-            self.subject.signal.name, State.UNMEASURABLE, Cause.NO_DATA, score=kept, detectable=calibrated.detectable
-        )
+        name, least = self.subject.signal.name, calibrated.detectable
         if calibrated.cause is not None:
-            return replace(base, cause=calibrated.cause, note=calibrated.note)
-        seen = self.subject.see(self.subject.signal.name)
-        base = replace(base, points=seen.present, missing=max(seen.due - seen.present, 0), complete_until=seen.newest)
+            note = calibrated.note
+            return Finding(name, State.UNMEASURABLE, calibrated.cause, score=kept, detectable=least, note=note)
+        seen = self.subject.see(name)
+        base = Finding(
+            name,
+            State.UNMEASURABLE,
+            Cause.NO_DATA,
+            score=kept,
+            detectable=least,
+            points=seen.present,
+            missing=max(seen.due - seen.present, 0),
+            complete_until=seen.newest,
+        )
         doubt = untrusted(self.subject, seen)
         if doubt is not None:
             return replace(base, cause=doubt[0], note=doubt[1])
@@ -97,24 +106,22 @@ class _Look:
         spike = _spike(judged.verdict.sign, expected, seen.grid, judged.judge) if harmed else None
         start, stop = _part(seen.grid, onset, spike)
         effect = effect_of(judged.judge, expected, seen.grid, start, stop)
-        finding = _with_effect(base, effect)
-        if onset is not None:
-            finding = self._with_onset(finding, onset, len(seen.grid))
+        measured = _effect(effect) | (self._onset(onset, len(seen.grid)) if onset is not None else {})
         kind = Cause.LEVEL_SHIFT if spike is None else Cause.SPIKE
         veto = self._veto(judged, seen, suspect + cost, start)
         if arrived is not None and not grown:
             veto = Cause.PRE_EXISTING, arrived[1]
         if veto is not None:
-            return replace(finding, state=State.SUSPECT, cause=veto[0], note=veto[1])
+            return replace(base, state=State.SUSPECT, cause=veto[0], note=veto[1], **measured)
         if harmed and not self._large(effect, judged.verdict.sign):
             note = f"a change, and not surely {max(self.subject.signal.min_effect, 0.0):.0%} off what was expected"
-            return replace(finding, state=State.QUIET, cause=Cause.NO_HARM, note=note)
+            return replace(base, state=State.QUIET, cause=Cause.NO_HARM, note=note, **measured)
         score = score if arrived is None else min(score, arrived[0])
-        total = max(finding.score, score)
+        total = max(base.score, score)
         if not harmed:
-            return replace(finding, state=State.QUIET, cause=Cause.NO_HARM, score=total)
+            return replace(base, state=State.QUIET, cause=Cause.NO_HARM, score=total, **measured)
         alarm = score - cost >= self.threshold
-        return replace(finding, state=State.ALARM if alarm else State.SUSPECT, cause=kind, score=total)
+        return replace(base, state=State.ALARM if alarm else State.SUSPECT, cause=kind, score=total, **measured)
 
     def _large(self, effect: Effect | None, sign: float) -> bool:
         """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side.
@@ -134,7 +141,7 @@ class _Look:
             return Cause.SHARED_WITH_CONTROL, f"{name} moved as well: a common cause, or the deploy touches it too"
         return None
 
-    def _with_onset(self, finding: Finding, onset: Onset, size: int) -> Finding:
+    def _onset(self, onset: Onset, size: int) -> dict[str, Any]:
         axis, first = self.subject.calibrated.axis, self.subject.calibrated.first
         start = self.subject.calibration.plan.started_at
 
@@ -142,7 +149,7 @@ class _Look:
             # The deploy's first bucket begins with the deploy.
             return max(axis.time(first + place - 1), start) if place >= 0 else axis.time(first + place - 1)
 
-        return replace(finding, onset=time(onset.at), onset_low=time(onset.low), onset_high=time(min(onset.high, size)))
+        return {"onset": time(onset.at), "onset_low": time(onset.low), "onset_high": time(min(onset.high, size))}
 
 
 def _part(grid: Grid, onset: Onset | None, spike: int | None) -> tuple[int, int]:
@@ -162,14 +169,13 @@ def _spike(sign: float, expected: Expected, grid: Grid, judge: Judge) -> int | N
     return peak if len(rest) >= 3 and off[peak] > 3 and float(np.mean(rest)) < off[peak] / 4 else None
 
 
-def _with_effect(finding: Finding, effect: Effect | None) -> Finding:
+def _effect(effect: Effect | None) -> dict[str, Any]:
     if effect is None or not all(map(math.isfinite, (effect.change, effect.low, effect.high))):
-        return finding
-    return replace(
-        finding,
-        effect=effect.change,
-        effect_low=effect.low,
-        effect_high=effect.high,
-        expected=effect.expected,
-        observed=effect.observed,
-    )
+        return {}
+    return {
+        "effect": effect.change,
+        "effect_low": effect.low,
+        "effect_high": effect.high,
+        "expected": effect.expected,
+        "observed": effect.observed,
+    }

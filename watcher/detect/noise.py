@@ -115,21 +115,19 @@ def fit_variance(
     v1, v2, squares = v1[known], v2[known], squares[known]
     if not len(v1):
         return 1.0, 0.0
-    order = np.argsort(v1, kind="stable")
     groups = min(12, max(len(v1) // 40, 1))
-    edges = np.linspace(0, len(v1), groups + 1).astype(np.int64)[:-1]
-    sizes = np.diff(np.concatenate([edges, [len(v1)]]))
-    label = np.repeat(np.arange(groups), sizes)
-    sorted_squares = squares[order]
-    mean = np.add.reduceat(sorted_squares, edges) / sizes
+    edges = np.unique(np.sort(v1)[np.linspace(0, len(v1), groups + 1).astype(np.int64)[:-1]])
+    label = np.searchsorted(edges, v1, side="right") - 1
+    sizes = np.bincount(label).astype(np.float64)
+    mean = np.bincount(label, squares) / sizes
     for _ in range(2):
         # A count of two where 0.05 are expected is no outlier: a few events are always let through.
         cap = np.maximum(9 * mean, 4.0 if noise.scale is Scale.EVENTS else 0.0)
-        mean = np.add.reduceat(np.minimum(sorted_squares, cap[label]), edges) / sizes
-    one, two = np.add.reduceat(v1[order], edges) / sizes, np.add.reduceat(v2[order], edges) / sizes
+        mean = np.bincount(label, np.minimum(squares, cap[label])) / sizes
+    one, two = np.bincount(label, v1) / sizes, np.bincount(label, v2) / sizes
     tiny = np.finfo(np.float64).tiny
     level, slope = mean / np.maximum(one, tiny), two / np.maximum(one, tiny)
-    return _line(level, slope, sizes.astype(np.float64))
+    return _line(level, slope, sizes)
 
 
 def _line(level: Floats, slope: Floats, sizes: Floats) -> tuple[float, float]:

@@ -48,8 +48,7 @@ def older(subject: Subject, opinion: Opinion, seen: Seen, suspect: float) -> tup
     if claim is not None and abs(claim.effect) < subject.signal.min_effect:
         claim = None
     if opinion.evidence / LN10 < suspect:
-        z, w, _ = deviations(judge, subject.calibrated.axis, seen.grid)
-        if claim is None or not claim.is_still_there(z, w):
+        if claim is None or not claim.is_still_there(*deviations(judge, subject.calibrated.axis, seen.grid)[:2]):
             return None
         return 0.0, f"a change of {claim.effect:+.0%} was under way before the deploy"
     onsets = [claim.onset] if claim is not None and claim.sign == verdict.sign else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,21 @@ def locate(gain: Floats, deploy: int) -> Onset | None:
     near = np.flatnonzero(likely[1:] >= likely[1:].max() - 2 * INTERVAL)
     first = max(int(near[0]), best - AROUND)
     part = likely[first : max(min(int(near[-1]), best + AROUND) + 3, first + 3)]
+    at = first + int(_search(part[:, None]).predict(n_bkps=1)[0])
+    within = np.flatnonzero(gain >= gain.max() - INTERVAL)
+    return Onset(at, min(int(within[0]), at), max(int(within[-1]), at))
+
+
+def _search(likelihood: Floats) -> Any:
     # ruptures and scipy cost a second to import; most watches never alarm.
     from ruptures import Dynp  # noqa: PLC0415
+
+    return Dynp(custom_cost=_cost()(), min_size=1, jump=1).fit(likelihood)
+
+
+@cache
+def _cost() -> Any:
+    """Of a change that begins with a bucket: less its log likelihood ratio."""
     from ruptures.base import BaseCost  # noqa: PLC0415
 
     class Likelihood(BaseCost):  # type: ignore[misc]
@@ -51,12 +65,10 @@ def locate(gain: Floats, deploy: int) -> Onset | None:
 
         def fit(self, signal: Any) -> Any:
             self.signal = signal
+            self.costs = (-signal[:, 0]).tolist()
             return self
 
-        def error(self, start: int, _: int) -> float:
-            return -float(part[start]) if start else 0.0
+        def error(self, start: int, _: int) -> Any:
+            return self.costs[start] if start else 0.0
 
-    search = Dynp(custom_cost=Likelihood(), min_size=1, jump=1).fit(part[:, None])
-    at = first + int(search.predict(n_bkps=1)[0])
-    within = np.flatnonzero(gain >= gain.max() - INTERVAL)
-    return Onset(at, min(int(within.min()), at), max(int(within.max()), at))
+    return Likelihood

@@ -40,22 +40,23 @@ def follow(forecast: Forecast, memory: Memory, looks: int) -> Path:
     if not len(forecast.lengths) or not known.any():
         return Path(np.zeros(1), np.ones(1), np.ones(1))
     weight = float(np.mean(past_w[known] ** 2))
-    size = len(past_z)
-    total, mass, wave = (np.zeros(size + count + 1) for _ in range(3))
-    total[1 : size + 1] = np.cumsum(past_w * past_z)
-    mass[1 : size + 1] = np.cumsum(past_w * past_w)
     lengths = np.asarray(forecast.lengths)
-    level, psi = np.zeros(count), np.zeros(count)
-    for step in range(count):
-        end = size + step
-        begin = np.maximum(end - lengths, 0)
-        means = (total[end] - total[begin]) / (mass[end] - mass[begin] + forecast.kappa)
-        level[step] = forecast.weights @ means
-        echo = forecast.weights @ ((wave[end] - wave[np.maximum(begin, size)]) / lengths)
-        psi[step] = 1.0 if step == 0 else echo
-        total[end + 1] = total[end] + weight * level[step]
-        mass[end + 1] = mass[end] + weight
-        wave[end + 1] = wave[end] + psi[step]
+    ago = np.arange(count)[:, None] - np.arange(count)
+    seen = np.arange(1, len(past_z) + 1)
+    # What the newest 0, 1, 2 ... buckets of the past sum up to.
+    total, mass = (np.concatenate([[0.0], np.cumsum(each[::-1])]) for each in (past_w * past_z, past_w * past_w))
+    echo, feedback, level = np.zeros((count, count)), np.zeros((count, count)), np.zeros(count)
+    for length, share, kappa in zip(lengths.tolist(), forecast.weights.tolist(), forecast.kappa.tolist(), strict=True):
+        old = np.clip(length - np.arange(count), 0, len(seen))
+        new = np.minimum(np.arange(count), length)
+        here = share / (mass[old] + weight * new + kappa)
+        within = (ago > 0) & (ago <= length)
+        echo += within * (share / length)
+        feedback += within * (weight * here)[:, None]
+        level += here * total[old]
+    one = np.eye(count)
+    psi = np.linalg.solve(one - echo, one[:, 0])
     squares = np.cumsum(psi * psi)
     steps = np.arange(1, count + 1)
-    return Path(level, np.sqrt(squares), np.sqrt(np.cumsum(np.cumsum(psi) ** 2) / steps))
+    path = np.asarray(np.linalg.solve(one - feedback, level), dtype=np.float64)
+    return Path(path, np.sqrt(squares), np.sqrt(np.cumsum(np.cumsum(psi) ** 2) / steps))

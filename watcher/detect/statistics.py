@@ -59,14 +59,17 @@ def signed_root(total: Floats, information: Floats, sign: float, counts: bool, l
     equivalent Poisson count with mean `information`: right in both tails from a fraction of an event upwards. Below
     `least` it may be left as it is: such deviations are nobody's largest.
     """
+    mean = np.maximum(information, TINY)
     # In C order: what is written to a flat view of it must be seen.
-    root = np.ascontiguousarray(total / np.sqrt(np.maximum(information, TINY)), dtype=np.float64)
+    root = np.ascontiguousarray(total / np.sqrt(mean), dtype=np.float64)
     if not counts:
         return root
-    some = np.flatnonzero(root > least) if least > -math.inf else np.arange(root.size)
-    mean = np.maximum(information.ravel()[some], TINY)
+    some = (root > least).ravel().nonzero()[0]
+    mean = mean.ravel()[some]
     change = np.maximum(sign * total.ravel()[some] / mean, -1 + 1e-12)
-    deviance = 2 * mean * ((1 + change) * np.log1p(change) - change)
+    deviance = (1 + change) * np.log1p(change)
+    deviance -= change
+    deviance *= 2 * mean
     root.ravel()[some] = np.copysign(np.sqrt(np.maximum(deviance, 0.0)), sign * change)
     return root
 
@@ -96,12 +99,11 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Sca
     squares = w * w
     main = growing(weighted, squares, shape, sign, LEAST) / shape.spread[:width] - shape.price[:width]
     lengths = [length for length in STRETCHES if length <= width and length < len(shape.response)]
+    weights = _sums(squares)
     if lengths:
-        later = _stretches(weighted, squares, lengths, shape, sign)
-        later /= shape.spread[np.array(lengths) - 1][:, None]
-        np.maximum(main, later.max(axis=1) - PRICE, out=main)
+        np.maximum(main, _largest(weighted, squares, weights, lengths, shape, sign, priced=True), out=main)
     spikes = [length for length in SPIKES if length <= max(width, 1)]
-    return Scan(main, _stretches(sign * w * eps, squares, spikes, shape, sign).max(axis=1))
+    return Scan(main, _largest(sign * w * eps, squares, weights, spikes, shape, sign, priced=False))
 
 
 def harmful(eps: Floats, calm: Floats, sign: float, slack: Floats | float) -> Floats:
@@ -130,28 +132,66 @@ def growing(weighted: Floats, squares: Floats, shape: Shape, sign: float, least:
     return signed_root(total, np.cumsum(squares * (response * response), axis=1), sign, shape.counts, least)
 
 
+def _largest(
+    values: Floats, squares: Floats, weights: Floats, lengths: list[int], shape: Shape, sign: float, *, priced: bool
+) -> Floats:
+    """The largest deviation of a stretch of one of the `lengths` at each look, inflated and priced or as it is.
+
+    Harm is taken to have begun with the stretch's first bucket: all of it is news there, and later on the response's
+    mean; exact for white and first-order noise. Minus infinity where there are not so many buckets yet. `weights` are
+    the `_sums` of the squares.
+    """
+    sums = _sums(values)
+    if len(values) == 1:
+        return _largest_of_one((values[0], sums[0]), (squares[0], weights[0]), lengths, shape, sign, priced=priced)
+    out = np.full(values.shape, -np.inf)
+    # One length at a time: such arrays stay in the processor's cache.
+    for length in lengths:
+        count = values.shape[1] - length + 1
+        rest = float(shape.rest[length - 1])
+        total = _news(sums[:, length:] - sums[:, :count], values[:, :count], rest)
+        weight = _news(weights[:, length:] - weights[:, :count], squares[:, :count], rest * rest)
+        root = signed_root(total, weight, sign, shape.counts, LEAST)
+        if priced:
+            root /= shape.spread[length - 1]
+        part = out[:, length - 1 :]
+        np.maximum(part, root, out=part)
+    return out - PRICE if priced else out
+
+
+def _largest_of_one(
+    values: tuple[Floats, Floats],
+    squares: tuple[Floats, Floats],
+    lengths: list[int],
+    shape: Shape,
+    sign: float,
+    *,
+    priced: bool,
+) -> Floats:
+    """`_largest` of a single window, given with its sums: all lengths at once, as its cost is that of the calls."""
+    each = np.array(lengths)
+    begins = np.arange(1, len(values[0]) + 1) - each[:, None]
+    missing = begins < 0
+    begins[missing] = 0
+    rest = shape.rest[each - 1][:, None]
+    total = _news(values[1][1:] - values[1].take(begins), values[0].take(begins), rest)
+    weight = _news(squares[1][1:] - squares[1].take(begins), squares[0].take(begins), rest * rest)
+    root = signed_root(total, weight, sign, shape.counts, LEAST)
+    root[missing] = -np.inf
+    if priced:
+        root /= shape.spread[each - 1][:, None]
+    largest: Floats = root.max(axis=0)[None]
+    return largest - PRICE if priced else largest
+
+
+def _news(total: Floats, first: Floats, rest: Floats | float) -> Floats:
+    """The sum of a stretch of which the first bucket counts whole, the others by `rest`; in place of `total`."""
+    total *= rest
+    total += (1 - rest) * first
+    return total
+
+
 def _sums(values: Floats) -> Floats:
     out = np.zeros((values.shape[0], values.shape[1] + 1))
     np.cumsum(values, axis=1, out=out[:, 1:])
     return out
-
-
-def _stretches(values: Floats, squares: Floats, lengths: list[int], shape: Shape, sign: float) -> Floats:
-    """Deviation of the last `lengths` buckets at each look, if harm began with the first of them: (windows, k, looks).
-
-    All of it is news in the first bucket, and later on the response's mean; exact for white and first-order noise.
-    Minus infinity where there are not so many buckets yet.
-    """
-    begins = np.arange(1, values.shape[1] + 1) - np.array(lengths)[:, None]
-    missing = begins < 0
-    begins = np.maximum(begins, 0)
-    rest = shape.rest[np.array(lengths) - 1][:, None]
-    sums, weights = _sums(values), _sums(squares)
-    total = rest * (sums[:, None, 1:] - np.take(sums, begins, axis=1))
-    weight = rest * rest * (weights[:, None, 1:] - np.take(weights, begins, axis=1))
-    if np.any(rest != 1.0):
-        total += (1 - rest) * np.take(values, begins, axis=1)
-        weight += (1 - rest * rest) * np.take(squares, begins, axis=1)
-    root = signed_root(total, weight, sign, shape.counts, LEAST)
-    root[:, missing] = -np.inf
-    return root

@@ -42,10 +42,10 @@ class Tail:
     weight: float
     total: float
 
-    def evidence(self, x: Floats) -> Floats:
+    def evidence(self, x: Floats | np.float64) -> Floats:
         """-ln of the probability that a quiet window's maximum exceeds `x`; never negative, capped."""
         x = np.asarray(x, dtype=np.float64)
-        body = np.clip((x - self.low) / max(self.threshold - self.low, 1e-9), 0.0, 1.0) * self.base
+        body = np.minimum(np.maximum((x - self.low) / max(self.threshold - self.low, 1e-9), 0.0), 1.0) * self.base
         excess = np.maximum(_grow(self.growth, x) - _grow(self.growth, np.float64(self.threshold)), 0.0)
         return np.minimum(body + self.weight * np.log1p(excess / self.total), CAP)
 

@@ -6,32 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from watcher import detect, verdict
-from watcher.model.decision import Decision, Outcome
-from watcher.model.finding import Cause, Findings
+from watcher import detect
+from watcher.engine import hindsight
+from watcher.engine.hindsight import Seen
+from watcher.model.finding import Findings
 from watcher.model.series import Series
 from watcher.model.service import Role, Service
 from watcher.model.watch import WatchPlan
-from watcher.verdict import Assessment, Context
+from watcher.verdict import Context
 
 Spans = Sequence[tuple[float, float]]
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _USED = 0.5  # the newer part of the history holds the placebos, so that each has the older part to learn from
-_NEVER = frozenset({Cause.TOO_LITTLE_HISTORY, Cause.TOO_LITTLE_TRAFFIC})
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One look: what was found, what each signal says, what was decided."""
-
-    findings: Findings
-    assessments: tuple[Assessment, ...]
-    decision: Decision
-
-    @property
-    def called(self) -> bool:
-        return self.decision.outcome is Outcome.REGRESSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +98,7 @@ def look(placebo: Placebo, series: Mapping[str, Series], at: float, previous: Fi
     """One look at `at`, at points that were there by then."""
     last = at == placebo.looks[-1]
     context = replace(placebo.context, last_look=at >= placebo.context.until, last_ticket_look=last)
-    recent = {name: each.between(placebo.calibration.recent_from, at) for name, each in series.items()}
-    findings = detect.look(placebo.calibration, recent, at, previous)
-    assessments = verdict.assess(context, findings)
-    return Seen(findings, assessments, verdict.conclude(context, findings, assessments))
+    return hindsight.look(placebo.calibration, context, series, at, previous)
 
 
 def run(placebo: Placebo) -> list[Seen]:
@@ -124,7 +108,7 @@ def run(placebo: Placebo) -> list[Seen]:
     and one that calls harm has had the same evidence from the first call on.
     """
     last = look(placebo, placebo.known, placebo.looks[-1], None)
-    if _plain(last):
+    if last.plainly_quiet:
         return [last]
     number = first_call(placebo, placebo.known) if last.called else None
     if number is None:
@@ -160,13 +144,6 @@ def watched_with(placebo: Placebo, name: str, series: Series) -> dict[str, Serie
     """What a look at one signal needs: `series` in its place, and the controls as they were."""
     controls = {signal.name for signal in placebo.context.signals if signal.role is Role.CONTROL}
     return {other: known for other, known in placebo.known.items() if other in controls} | {name: series}
-
-
-def _plain(seen: Seen) -> bool:
-    return not seen.called and all(
-        (finding.cause is Cause.NO_HARM and not finding.note) or finding.cause in _NEVER
-        for finding in seen.findings.signals
-    )
 
 
 def _has_tickets(service: Service) -> bool:

@@ -12,7 +12,8 @@ import numpy as np
 
 from watcher.detect.calibration import ENGINE
 from watcher.engine import advice, placebo
-from watcher.engine.placebo import Placebo, Seen, Spans
+from watcher.engine.hindsight import Seen
+from watcher.engine.placebo import Placebo, Spans
 from watcher.engine.proportions import beyond, resolvable, share
 from watcher.engine.tally import Tally, conclude, independent
 from watcher.model.finding import State

@@ -9,23 +9,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from watcher import detect, verdict
+from watcher import detect
+from watcher.engine import hindsight
 from watcher.engine.cases import Case, parse_case, read_case
+from watcher.engine.hindsight import Seen
 from watcher.errors import MalformedError
-from watcher.model.decision import Decision, Outcome, Reason
+from watcher.model.decision import Outcome, Reason
 from watcher.model.finding import Findings
+from watcher.model.service import Role
 from watcher.model.watch import WatchPlan
 from watcher.verdict import Assessment, Context
 from watcher.verdict.explain import internal_error
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One look: what was found, what each signal says, what was decided."""
-
-    findings: Findings
-    assessments: tuple[Assessment, ...]
-    decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +41,25 @@ def run_case(case: Mapping[str, Any], false_rollback_probability: float = 0.01) 
 
 
 def judge(case: Case, false_rollback_probability: float) -> dict[str, Any]:
-    """The result of one parsed case. All looks are made even after harm was called, as the score is that of all."""
+    """The result of one parsed case. All looks count even after harm was called, as the score is that of all."""
     scores: dict[str, float] = {}
     score = 0.0
-    called: Look | None = None
-    last: Look | None = None
-    for look in _looks(case, false_rollback_probability):
-        score = max(score, look.decision.score)
-        for each in look.assessments:
+    called: Seen | None = None
+    last: Seen | None = None
+    for seen in telling_looks(case, *prepared(case, false_rollback_probability)):
+        score = max(score, seen.decision.score)
+        for each in seen.assessments:
             scores[each.signal.name] = max(scores.get(each.signal.name, 0.0), each.score)
-        if called is None and look.decision.outcome is Outcome.REGRESSED:
-            called = look
-        last = look
+        if called is None and seen.called:
+            called = seen
+        last = seen
     if last is None:
         raise MalformedError("signals", "at least one look")
     return _result(case, called, last, score, scores)
 
 
-def _looks(case: Case, probability: float) -> Iterator[Look]:
+def prepared(case: Case, probability: float) -> tuple[detect.Calibration, Context]:
+    """What the looks at a case need: what is learned from its history, and its policy."""
     start, until = case.deployed_at, case.until
     plan = WatchPlan(case.signals, start, until, until, probability)
     calibration = detect.calibrate(plan, {name: s.between(-math.inf, start) for name, s in case.series.items()})
@@ -81,18 +76,33 @@ def _looks(case: Case, probability: float) -> Iterator[Look]:
         failed_sources={},
         nearby=case.nearby,
     )
+    return calibration, context
+
+
+def telling_looks(case: Case, calibration: detect.Calibration, context: Context) -> Iterator[Seen]:
+    """Every look; the last one alone where that tells what all do: it shows nothing at all, and no control speaks."""
+    if all(signal.role is not Role.CONTROL for signal in case.signals):
+        last = hindsight.look(calibration, _ended(context), case.series, case.looks()[-1], None)
+        if last.plainly_quiet:
+            return iter((last,))
+    return every_look(case, calibration, context)
+
+
+def every_look(case: Case, calibration: detect.Calibration, context: Context) -> Iterator[Seen]:
+    """Look by look, each after the one before, as in a live watch."""
+    times = case.looks()
     findings: Findings | None = None
-    looks = case.looks()
-    for at in looks:
-        if at == looks[-1]:
-            context = replace(context, last_look=True, last_ticket_look=True)
-        recent = {name: series.between(calibration.recent_from, at) for name, series in case.series.items()}
-        findings = detect.look(calibration, recent, at, findings)
-        assessments = verdict.assess(context, findings)
-        yield Look(findings, assessments, verdict.conclude(context, findings, assessments))
+    for at in times:
+        seen = hindsight.look(calibration, _ended(context) if at == times[-1] else context, case.series, at, findings)
+        findings = seen.findings
+        yield seen
 
 
-def _result(case: Case, called: Look | None, last: Look, score: float, scores: Mapping[str, float]) -> dict[str, Any]:
+def _ended(context: Context) -> Context:
+    return replace(context, last_look=True, last_ticket_look=True)
+
+
+def _result(case: Case, called: Seen | None, last: Seen, score: float, scores: Mapping[str, float]) -> dict[str, Any]:
     decision = (called or last).decision
     outcome = decision.outcome or Outcome.INCONCLUSIVE
     culprits = decision.signals if called else ()
@@ -122,7 +132,7 @@ def _result(case: Case, called: Look | None, last: Look, score: float, scores: M
     }
 
 
-def _telling(at_the_end: Assessment, called: Look | None) -> Assessment:
+def _telling(at_the_end: Assessment, called: Seen | None) -> Assessment:
     """A signal as at the end of the window, where most is known; but a culprit that has come back, as when called."""
     name = at_the_end.signal.name
     if called is None or name not in called.decision.signals or at_the_end.outcome is Outcome.REGRESSED:

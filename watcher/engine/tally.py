@@ -10,7 +10,8 @@ from statistics import median
 from zlib import crc32
 
 from watcher.engine import advice, injection, placebo
-from watcher.engine.placebo import Placebo, Seen
+from watcher.engine.hindsight import Seen
+from watcher.engine.placebo import Placebo
 from watcher.engine.proportions import share
 from watcher.model.decision import Reason
 from watcher.model.finding import Cause, Finding, State

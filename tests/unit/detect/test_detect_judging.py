@@ -145,6 +145,15 @@ def test_a_control_that_moves_alone_harms_nobody() -> None:
     assert watched(plan(signal(), control("other")), data, every=5)[-1].score < 2
 
 
+def test_a_control_that_is_the_signal_itself_is_not_used() -> None:
+    quiet, harmed = orders(21), orders(22, -0.4)
+    for data in (quiet, harmed):
+        alone = watched(plan(signal()), {"orders": data}, every=5)[-1]
+        copied = watched(plan(signal(), control("other")), {"orders": data, "other": data}, every=5)[-1]
+        assert copied.score == alone.score
+        assert copied.of("orders").detectable == alone.of("orders").detectable
+
+
 def test_effects_below_the_minimum_are_left_alone() -> None:
     small = Signal(name="orders", kind=Kind.COUNT, harm=Harm.DOWN, source="made", step=60, min_effect=0.2)
     data = {"orders": orders(13, -0.1, mean=1000)}
