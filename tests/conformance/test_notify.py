@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
-from support.fault_server import BODY_FAULTS, WIRE_FAULTS, Answer, FaultServer, expected
+from support.fault_server import BODY_FAULTS, MOST_BYTES, WIRE_FAULTS, Answer, FaultServer, expected, patience
 from support.orders import a_note
 from support.plain_tools import plain_tools
 
@@ -40,7 +40,7 @@ class Channel:
     secrets: tuple[str, ...] = ()
 
 
-_SHARED = {"timeout": 0.3, "max_bytes": 1024 * 1024, "headers": {"x-token": "header-token-1"}}
+_SHARED = {"timeout": 60, "max_bytes": MOST_BYTES, "headers": {"x-token": "header-token-1"}}
 CHANNELS = {
     "log": Channel(lambda _base: {}, Severity.INFO, http=False),
     "slack": Channel(
@@ -145,7 +145,7 @@ def test_every_fault_is_told_and_no_secret(
     kind: str, name: str, server: FaultServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answer = lambda _request: WIRE_FAULTS[name]
-    error = failing(kind, server.url, a_note(), caplog)
+    error = failing(kind, server.url, a_note(), caplog, timeout=patience(name))
     assert (error.fault, error.permanent) == expected(name)
     assert error.sent
     assert error.retry_after == {"rate_limited": 7.0, "unavailable_retry_after": 30.0}.get(name)
@@ -175,10 +175,10 @@ def test_any_success_is_a_success(kind: str, name: str, server: FaultServer) -> 
     make(kind, server.url).send(a_note())
 
 
-def failing(kind: str, base: str, note: Note, caplog: pytest.LogCaptureFixture) -> ExternalError:
+def failing(kind: str, base: str, note: Note, caplog: pytest.LogCaptureFixture, **changes: Any) -> ExternalError:
     caplog.set_level(logging.DEBUG)
     with capture_logs() as logs, pytest.raises(ExternalError) as caught:
-        make(kind, base).send(note)
+        make(kind, base, **changes).send(note)
     error = caught.value
     shown = "".join(traceback.format_exception(error)) + repr(error) + str(logs)
     # urllib3 writes paths at level DEBUG; the product never turns that on.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +15,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
-from support.fault_server import BODY_FAULTS, WIRE_FAULTS, Answer, FaultServer, expected
+from support.fault_server import BODY_FAULTS, MOST_BYTES, WIRE_FAULTS, Answer, FaultServer, expected, patience
 from support.orders import an_order
 from support.plain_tools import plain_tools
+from support.programs import free_port
 
 from watcher import registry
 from watcher.errors import ExternalError, Fault
@@ -63,8 +63,8 @@ def webhook_options(base: str) -> dict[str, Any]:
         "secret": WHSEC,
         "bearer_token": "bearer-token-1",
         "headers": {"x-token": "header-token-1"},
-        "timeout": 0.3,
-        "max_bytes": 1024 * 1024,
+        "timeout": 60,
+        "max_bytes": MOST_BYTES,
     }
 
 
@@ -96,7 +96,7 @@ def command_rig(folder: Path) -> Rig:
         return [_as_told(run["env"], run["argv"], names) for run in runs]
 
     argv = [sys.executable, "-I", str(script), str(log), *(f"{name}={{{name}}}" for name in names)]
-    return Rig("command", {"argv": argv, "env": ["PATH", "CD_TOKEN"], "timeout": 20}, ("command-token-1",), received)
+    return Rig("command", {"argv": argv, "env": ["PATH", "CD_TOKEN"], "timeout": 60}, ("command-token-1",), received)
 
 
 def _as_told(env: Mapping[str, str], argv: list[str], names: tuple[str, ...]) -> dict[str, Any]:
@@ -176,16 +176,10 @@ def test_options_are_strict_frozen_and_silent(rig: Rig) -> None:
         assert secret not in repr(options) + str(options) + options.model_dump_json()
 
 
-def closed_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
-
-
 def command_failures(folder: Path) -> dict[str, Failure]:
     sh = "/bin/sh"
     leak = "echo $CD_TOKEN >&2;"
-    late = {"argv": [sh, "-c", leak + "sleep 30"], "timeout": 0.3}
+    late = {"argv": [sh, "-c", leak + "sleep 600"], "timeout": 0.3}
     plain = folder / "not-a-program"
     plain.write_text("text", encoding="utf-8")
     return {
@@ -221,12 +215,13 @@ def test_webhook_fails_as_it_says(name: str, caplog: pytest.LogCaptureFixture) -
     with FaultServer() as server:
         rig = webhook_rig(server)
         if name == "refused":
-            rig = replace(rig, options=webhook_options(closed_port()))
+            rig = replace(rig, options=webhook_options(f"http://127.0.0.1:{free_port()}"))
             failure = Failure({}, Fault.CONNECTION, permanent=False, sent=False)
         else:
             server.answer = lambda _request: WIRE_FAULTS[name]
             fault, permanent = expected(name)
-            failure = Failure({}, fault, permanent, sent=True)
+            failure = Failure({"timeout": patience(name)}, fault, permanent, sent=True)
+        rig = replace(rig, options=dict(rig.options) | dict(failure.options))
         error = fails(rig, failure, an_order(), caplog)
     assert error.retry_after == {"rate_limited": 7.0, "unavailable_retry_after": 30.0}.get(name)
 

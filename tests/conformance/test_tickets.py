@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from support.fault_server import FAULTS, WIRE_FAULTS, Answer, FaultServer, expected
+from support.fault_server import FAULTS, MOST_BYTES, WIRE_FAULTS, Answer, FaultServer, expected, patience
 from support.hostile import anything, assert_silent, assert_strict, echo, nearly
 from support.measuring import a_signal, tools
 from support.memory import DictMemory
@@ -31,7 +31,7 @@ from watcher.tickets.counting import CountedTickets
 
 NOW = 1_700_000_100.0  # on the five minutes
 WINDOW = Window(NOW - 3600, NOW, 300)
-SECRET_CONNECTION = {"headers": {"x-api-key": "s3cret-header"}, "timeout": 5, "max_bytes": 1024 * 1024}
+SECRET_CONNECTION = {"headers": {"x-api-key": "s3cret-header"}, "timeout": 60, "max_bytes": MOST_BYTES}
 BASIC = {"username": "watcher", "password": "s3cret-password"}
 
 
@@ -158,8 +158,7 @@ def assert_sound(tickets: Tickets, window: Window, now: float) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_told_as_what_it_is(asked: Asked, fault: str, caplog: pytest.LogCaptureFixture) -> None:
-    if fault in {"timeout", "drip"}:
-        asked.system = asked.make(timeout=0.3)
+    asked.system = asked.make(timeout=patience(fault))
     asked.server.answer = lambda _request: FAULTS[fault]
     found = outcome(asked)
     if isinstance(found, ExternalError):

@@ -98,7 +98,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServ
     try:
         directory = tmp_path_factory.mktemp("prometheus")
         with PrometheusServer(directory, [f"127.0.0.1:{server.server_port}"], "500ms") as prometheus:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 120
             while not prometheus.query("count_over_time(watcher_build_info[1m]) > 5"):
                 assert time.monotonic() < deadline, "Prometheus did not scrape"
                 time.sleep(0.1)
@@ -106,7 +106,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusServ
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.mark.prometheus

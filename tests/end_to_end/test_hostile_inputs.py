@@ -54,7 +54,7 @@ def _openapi(sent: Sent, each: int) -> None:
 
 def _known(sent: Sent) -> Callable[..., None]:
     def one(case: Any) -> None:
-        sent.note(case.call(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30).status_code)
+        sent.note(case.call(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=120).status_code)
 
     return one
 
@@ -62,7 +62,7 @@ def _known(sent: Sent) -> Callable[..., None]:
 def _unknown(sent: Sent, path: str) -> Callable[..., None]:
     def one(case: Any, shown: str) -> None:
         status = sent.note(
-            case.call(headers={"Authorization": shown.strip().encode("latin-1")}, timeout=30).status_code
+            case.call(headers={"Authorization": shown.strip().encode("latin-1")}, timeout=120).status_code
         )
         assert path in _OPEN or not 200 <= status < 300, (path, shown)
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support.daemon import Daemon
 from support.fault_server import Answer, FaultServer, Request
+from support.stopwatch import Stopwatch
 
 CONFIG = """
 server: {listen: "${LISTEN}"}
@@ -20,7 +21,7 @@ store: {path: "${STORE}"}
 hooks:
   ci: {kind: generic, token: first-token-of-the-hook}
 sources:
-  shop: {kind: openmetrics, url: "RECEIVER/shop", interval: 1s}
+  shop: {kind: openmetrics, url: "RECEIVER/shop", interval: 1s, timeout: 2m}
 notifiers:
   chat: {kind: slack, url: "RECEIVER/old-chat", min_severity: info}
 defaults: {window: 10m, step: 1s, history: 1h, notify: [chat]}
@@ -171,13 +172,13 @@ def test_a_rollback_command_under_way_is_finished_once_and_a_source_that_hangs_d
     assert (found["state"], found["detail"], found["attempts"]) == ("accepted", "done", 1)
     assert trace.read_text().splitlines() == ["run 1"]
 
-    receiver.answer = lambda _request: Answer(200, delay=30)
+    receiver.answer = lambda _request: Answer(200, delay=600)
     time.sleep(1.2)  # a scrape is under way
     began = time.monotonic()
     reload(daemon, CHANGED.replace("RECEIVER", receiver.url), "config_reloaded")
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 60
     assert announce(daemon, "search", "pipeline", "second-token-of-the-hook")[0] == 202
     os.kill(daemon.pid, signal.SIGHUP)  # and a stop in the middle of another
-    began = time.monotonic()
-    assert daemon.stop() == 0
-    assert time.monotonic() - began < 10
+    with Stopwatch() as stopwatch:
+        assert daemon.stop() == 0
+    assert stopwatch.seconds < 10

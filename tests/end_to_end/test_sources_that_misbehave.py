@@ -6,7 +6,7 @@ The engine, the adapter and the sockets are the true ones; only the time is made
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from watcher.engine.watch import Watcher
 from watcher.errors import Fault
 from watcher.model.decision import Outcome, Reason
 from watcher.model.order import Note, Topic
-from watcher.model.service import Mode
+from watcher.model.series import Series, Window
+from watcher.model.service import Mode, Signal
 from watcher.model.watch import Watch, WatchState
 from watcher.sources.prometheus import Prometheus
 from watcher.sources.prometheus_api import ApiOptions
@@ -71,19 +72,35 @@ def proxy(prometheus: PrometheusServer) -> Iterator[FaultProxy]:
 
 
 @dataclass
+class Source:
+    """A Prometheus behind the proxy, which allows a question little time while no answer is to come."""
+
+    proxy: FaultProxy
+    now: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self.hasty, self.patient = self._allowing(0.25), self._allowing(60.0)
+
+    def fetch(self, asked: Signal, window: Window) -> Series:
+        return (self.hasty if self.proxy.fault in HANGING else self.patient).fetch(asked, window)
+
+    def _allowing(self, timeout: float) -> Prometheus:
+        options = ApiOptions(url=self.proxy.url, timeout=timeout, max_bytes=1 << 20, scrape_interval=STEP)
+        return Prometheus("prom", options, tools(self.now))
+
+
+@dataclass
 class House:
     """A watch over one good deploy at `START`, its source behind the proxy."""
 
     database: Database
     proxy: FaultProxy
-    timeout: float
     window: float = WINDOW
     now: float = START
     metrics: Metrics = field(default_factory=lambda: Metrics("test"))
 
     def __post_init__(self) -> None:
-        options = ApiOptions(url=self.proxy.url, timeout=self.timeout, max_bytes=1 << 20, scrape_interval=STEP)
-        source = Prometheus("prom", options, tools(lambda: self.now))
+        source = Source(self.proxy, lambda: self.now)
         guard = Guard("prom", self.metrics, structlog.get_logger(), lambda: self.now, lambda: 1.0)
         gather = Gather(
             self.database,
@@ -136,9 +153,8 @@ class House:
 def house(request: pytest.FixtureRequest, tmp_path: Path, proxy: FaultProxy) -> Iterator[House]:
     proxy.fault, proxy.slow = None, 0.0
     database = sqlite_store(tmp_path)
-    hangs = getattr(request.node, "callspec", None) and request.node.callspec.params["fault"] in HANGING
     short = request.node.function is test_from_before_the_deploy_until_after_it
-    yield House(database, proxy, 0.25 if hangs else 5.0, SHORT_WINDOW if short else WINDOW)
+    yield House(database, proxy, SHORT_WINDOW if short else WINDOW)
     database.close()
     proxy.fault = None
     assert proxy.elsewhere == 0, "a redirect was followed"

@@ -37,7 +37,7 @@ def test_a_surge_of_tickets_alone_is_found(tmp_path: Path) -> None:
         with make_scene(tmp_path, [Shop("complained")], deployed_at, extra=extra, signals=_TICKETS) as scene:
             _, answer = scene.announce("complained")
             (watch_id,) = answer["watch_ids"]
-            scene.daemon.wait_for(lambda: scene.rollbacks("complained"), 60)
+            scene.daemon.wait_for(lambda: scene.rollbacks("complained"))
             watch = scene.watch(watch_id)
             assert (watch["outcome"], watch["reason"]) == ("regressed", "ticket_surge"), watch["sentence"]
             page = scene.daemon.text(f"/watches/{watch_id}")

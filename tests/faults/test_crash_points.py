@@ -13,6 +13,6 @@ def test_killed_between_the_steps_nothing_is_lost_and_nothing_done_twice(tmp_pat
     with mortal(tmp_path, f"sqlite:///{tmp_path / 'watcher.db'}", len(POINTS)) as daemon:
         for point in POINTS:
             daemon.die_at(point)
-        print(daemon.lost_nothing_and_did_nothing_twice(40))
+        print(daemon.lost_nothing_and_did_nothing_twice(200))
         # Dead in the call and just after it: made again, under the same key. Dead before it: made once.
         assert sum(keys.total() for keys in daemon.around.rollbacks().values()) == len(POINTS) + 2

@@ -14,8 +14,9 @@ import pytest
 from support.fault_server import Answer, Request
 from support.fleet import Sender, Surroundings, names, surroundings
 from support.replicas import Replicas, replicas
+from support.stopwatch import Stopwatch
 
-TAKEOVER = 15.0  # seconds, as promised
+TAKEOVER = 15.0  # seconds, as promised; those in which the machine itself stood still are not counted
 _SOURCES = """
   scraped: {{kind: openmetrics, url: "{url}/metrics", interval: 1s}}
 """
@@ -38,14 +39,17 @@ def test_three_replicas_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> Non
             began = time.time()
             for number in range(4):
                 sender.deploy(f"good-{number}")
-            fleet.until(around.scrapes, 10)
-            _one_killed_one_asleep_in_a_rollback(fleet, around, sender)
+            fleet.until(around.scrapes, 60)
+            with Stopwatch() as stopwatch:
+                _one_killed_one_asleep_in_a_rollback(fleet, around, sender, stopwatch)
             _the_database_goes_and_comes(fleet, sender)
             _nothing_is_lost_and_nothing_twice(fleet, around, sender)
             assert len(around.scrapes()) <= time.time() - began + 10  # of one replica, not of three
 
 
-def _one_killed_one_asleep_in_a_rollback(fleet: Replicas, around: Surroundings, sender: Sender) -> None:
+def _one_killed_one_asleep_in_a_rollback(
+    fleet: Replicas, around: Surroundings, sender: Sender, stopwatch: Stopwatch
+) -> None:
     called = threading.Event()
     stopped: list[tuple[str, float]] = []
 
@@ -58,17 +62,17 @@ def _one_killed_one_asleep_in_a_rollback(fleet: Replicas, around: Surroundings, 
 
     around.call = stop_the_caller
     sender.deploy("bad-0", ago=5.0)
-    assert called.wait(30)
+    assert called.wait(90)
     (asleep_url, since) = stopped[0]
     asleep = next(daemon for daemon in fleet.daemons if daemon.url == asleep_url)
     scraper = fleet.scraper()
     awake = [daemon for daemon in fleet.daemons if daemon is not asleep]
     killed, held = fleet.busiest([scraper] if scraper in awake else awake)
     at = fleet.kill(killed)
-    fleet.until(lambda: around.rollbacks()["bad-0"].total() == 2, 30)
-    repeated = time.time() - since
-    taken = fleet.taken_over(held, killed, at)
-    unscraped = max(later - earlier for earlier, later in pairwise(around.scrapes()))
+    fleet.until(lambda: around.rollbacks()["bad-0"].total() == 2, 90)
+    repeated = stopwatch.between(since, time.time())
+    taken = stopwatch.between(at, fleet.taken_over(held, killed, at))
+    unscraped = max(stopwatch.between(earlier, later) for earlier, later in pairwise(around.scrapes()))
     print(
         f"takeover of looks after kill -9: {taken:.1f} s; of a rollback after SIGSTOP: {repeated:.1f} s; "
         f"longest time without a scrape: {unscraped:.1f} s"
@@ -92,7 +96,7 @@ def _the_database_goes_and_comes(fleet: Replicas, sender: Sender) -> None:
 def _nothing_is_lost_and_nothing_twice(fleet: Replicas, around: Surroundings, sender: Sender) -> None:
     daemon = fleet.daemons[0]
     watches = {name: watch_id for name, (_, watch_id) in sender.accepted.items()}
-    fleet.until(lambda: fleet.rows("select count(*) from watches where state <> 'done'") == [["0"]], 40)
+    fleet.until(lambda: fleet.rows("select count(*) from watches where state <> 'done'") == [["0"]], 200)
     for name, watch_id in watches.items():
         watch = daemon.get(f"/api/v1/watches/{watch_id}")
         assert watch["outcome"] == ("regressed" if name.startswith("bad") else "healthy"), watch["sentence"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import resource
 import sqlite3
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -50,20 +50,19 @@ def _full(daemon: Daemon) -> None:
 
 
 def _locked(daemon: Daemon) -> None:
-    with closing(sqlite3.connect(daemon.store, isolation_level=None, check_same_thread=False)) as other:
+    with closing(sqlite3.connect(daemon.store, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
         other.execute("begin immediate")
-        unlocking = threading.Timer(1.5, lambda: other.execute("rollback"))
-        unlocking.start()
-        began = time.monotonic()
-        assert deploy(daemon, "good-1", 10) == 202
-        assert time.monotonic() - began > 1.0  # it waited for the lock
-        unlocking.join()
+        answered = pool.submit(deploy, daemon, "good-1", 10)
+        time.sleep(1.5)
+        assert not answered.done(), "it waits for the lock"
+        other.execute("rollback")
+        assert answered.result() == 202
 
 
 def _all_is_well(daemon: Daemon, around: Surroundings, sender: Sender) -> None:
-    daemon.wait_for(lambda: around.rollbacks().get("bad-1"), 60)
+    daemon.wait_for(lambda: around.rollbacks().get("bad-1"))
     watch_id = sender.accepted["good-0"][1]
-    daemon.wait_for(lambda: daemon.get(f"/api/v1/watches/{watch_id}")["state"] == "done", 60)
+    daemon.wait_for(lambda: daemon.get(f"/api/v1/watches/{watch_id}")["state"] == "done")
     assert daemon.get(f"/api/v1/watches/{watch_id}")["outcome"] == "healthy"
     assert {name: len(keys) for name, keys in around.rollbacks().items()} == {"bad-1": 1}
     assert not daemon.events("loop_died")

@@ -54,6 +54,6 @@ class AlertmanagerServer:
 
     def alerts(self) -> list[dict[str, Any]]:
         """What fires now."""
-        with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=60) as answer:
             found: list[dict[str, Any]] = json.load(answer)
             return found

@@ -44,7 +44,7 @@ class Mortal:
         # What earlier lives left may bring it to its point before it is ready.
         self.daemon.start(wait=False, through=("watcher",) if point == CALL else ("support.crashing", point))
         self.deploy()
-        assert self.daemon.died(180) == -signal.SIGKILL, f"never came to {point}: {self.daemon.log.read_text()[-2000:]}"
+        assert self.daemon.died(200) == -signal.SIGKILL, f"never came to {point}: {self.daemon.log.read_text()[-2000:]}"
         self.around.call = lambda _request: None
 
     def die_after(self, seconds: float) -> None:
@@ -61,14 +61,15 @@ class Mortal:
         """Lives on until every watch has ended, then compares what was acknowledged with what was done; a summary."""
         self.daemon.start()
         for thread in self.sending:
-            thread.join(60)
+            thread.join(120)
         accepted = self.sender.accepted
         assert len(accepted) == 2 * self.lives
         for name, (_, watch_id) in accepted.items():
             assert self.daemon.status(f"/api/v1/watches/{watch_id}") == 200, f"the deploy of {name} is lost"
             self._end_of(watch_id, seconds)
-            outcome = self.daemon.get(f"/api/v1/watches/{watch_id}")["outcome"]
-            assert outcome == ("regressed" if name.startswith("bad") else "healthy"), name
+            watch = self.daemon.get(f"/api/v1/watches/{watch_id}")
+            expected = "regressed" if name.startswith("bad") else "healthy"
+            assert watch["outcome"] == expected, f"{name}: {watch['sentence']}"
         rollbacks = self.around.rollbacks()
         assert sorted(rollbacks) == sorted(name for name in accepted if name.startswith("bad"))
         assert {len(keys) for keys in rollbacks.values()} == {1}, rollbacks

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from support.programs import free_port
+from support.stopwatch import Stopwatch
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ class Daemon:
                 env=self._environment,
             )
         if wait:
-            self.wait_for(self.ready, 90.0)
+            self.wait_for(self.ready, 120.0)
 
     def ready(self) -> bool:
         assert self._process is not None
@@ -86,10 +87,13 @@ class Daemon:
             return False
 
     def stop(self) -> int:
-        """SIGTERM; the exit status. It must be gone within ten seconds."""
+        """SIGTERM; the exit status. It must be gone within ten seconds, give or take."""
         assert self._process is not None
-        self._process.terminate()
-        return self._process.wait(12)
+        with Stopwatch() as stopwatch:
+            self._process.terminate()
+            status = self._process.wait(120)
+        assert stopwatch.seconds < 12, f"it took {stopwatch.seconds:.1f} s to stop"
+        return status
 
     def died(self, seconds: float) -> int:
         """The exit status of a daemon that ends by itself, negative for a signal."""
@@ -100,7 +104,7 @@ class Daemon:
         """SIGKILL, as a power cut would."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGKILL)
-        self._process.wait(5)
+        self._process.wait(60)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`watcher ARGUMENTS` against this daemon."""
@@ -109,7 +113,7 @@ class Daemon:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=200,
             env=self._environment | {"WATCHER_URL": self.url},
         )
 
@@ -130,13 +134,13 @@ class Daemon:
         headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
         request = urllib.request.Request(self.url + path, body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read()
 
-    def wait_for(self, condition: Callable[[], T], seconds: float = 30.0) -> T:
+    def wait_for(self, condition: Callable[[], T], seconds: float = 120.0) -> T:
         """The first true answer of `condition`."""
         deadline = time.monotonic() + seconds
         while True:

@@ -35,7 +35,7 @@ sources:
     kind: http_json
     url: "{url}/points"
     params: {{start: "{{start}}", end: "{{end}}"}}
-    timeout: 5s
+    timeout: 60s
 {sources}
 notifiers:
   chat: {{kind: slack, url: "{url}/chat", min_severity: info}}
@@ -56,7 +56,7 @@ _SERVICE = """
   {name}:
     signals:
       orders: {{source: shop, kind: count, harm: down, step: 1s, params: {{service: {name}}}}}
-    rollback: {{kind: webhook, url: "{url}/rollback/{name}", timeout: 10s}}
+    rollback: {{kind: webhook, url: "{url}/rollback/{name}", timeout: 60s}}
 """
 
 

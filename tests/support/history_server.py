@@ -15,7 +15,7 @@ sources:
     kind: http_json
     url: "{url}/points"
     params: {{start: "{{start}}", end: "{{end}}"}}
-    timeout: 5s
+    timeout: 60s
 services:
   checkout:
     window: 30m

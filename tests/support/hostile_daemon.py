@@ -91,7 +91,7 @@ class Sent:
 
     def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> int:
         """The status; 0 if the connection was closed without an answer, which a broken request deserves."""
-        connection = HTTPConnection("127.0.0.1", self.daemon.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.daemon.port, timeout=120)
         try:
             connection.request(method, path, body, {name: value.encode("latin-1") for name, value in headers.items()})
             answer = connection.getresponse()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -35,12 +36,20 @@ def require(*names: str) -> list[str]:
     return paths
 
 
+# Below the ports that systems give to connections, which could take one between the question and the answer; a slice
+# for each of the processes that pytest-xdist starts ("gw0", "gw1", ...), begun anywhere.
+_FIRST, _EACH = 10_000, 2_000
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+_PORTS = itertools.count(os.getpid())
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody listens on, and that nobody else is given."""
+    for number in itertools.islice(_PORTS, _EACH):
+        port = _FIRST + _WORKER * _EACH + number % _EACH
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 class Program:
@@ -62,14 +71,14 @@ class Program:
     def pid(self) -> int:
         return self._process.pid
 
-    def wait_until_answers(self, url: str, seconds: float = 30.0) -> None:
+    def wait_until_answers(self, url: str, seconds: float = 120.0) -> None:
         """Returns once `url` answers, with whatever status below 500 (503 means: still starting)."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
             try:
-                with urllib.request.urlopen(url, timeout=2):
+                with urllib.request.urlopen(url, timeout=10):
                     return
             except urllib.error.HTTPError as error:
                 error.close()
@@ -81,7 +90,7 @@ class Program:
         self.stop()
         raise AssertionError(f"{url} does not answer:\n{self._log.read_text(errors='replace')[-4000:]}")
 
-    def stop(self, seconds: float = 5.0) -> None:
+    def stop(self, seconds: float = 30.0) -> None:
         """Asks the whole group to end, then ends it."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):

@@ -99,6 +99,6 @@ class PrometheusServer:
         """The result of an instant query."""
         parameters = {"query": promql} | ({} if at is None else {"time": repr(at)})
         url = f"{self.url}/api/v1/query?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return result

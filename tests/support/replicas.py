@@ -64,7 +64,7 @@ class Replicas:
         held = f"select id from watches where {_HELD} and outcome is null and owner like '%:{daemon.pid}:%'"
         return [row[0] for row in self.rows(held)]
 
-    def busiest(self, among: Sequence[Daemon], seconds: float = 20.0) -> tuple[Daemon, list[str]]:
+    def busiest(self, among: Sequence[Daemon], seconds: float = 90.0) -> tuple[Daemon, list[str]]:
         """A daemon that holds watches just now, and which."""
         found = self.until(lambda: [(d, held) for d in among if (held := self.looking(d))], seconds)
         return max(found, key=lambda pair: len(pair[1]))
@@ -78,15 +78,15 @@ class Replicas:
         ((owner,),) = self.rows(f"select owner from orders where kind = 'rollback' and state = 'attempted' and {_HELD}")
         return self.of(owner)
 
-    def taken_over(self, watch_ids: Sequence[str], lost: Daemon, since: float, seconds: float = 30.0) -> float:
-        """Seconds from `since` until another than `lost` had looked at, or ended, every one of `watch_ids`."""
+    def taken_over(self, watch_ids: Sequence[str], lost: Daemon, since: float, seconds: float = 90.0) -> float:
+        """When after `since` another than `lost` had looked at, or ended, every one of `watch_ids`; unix seconds."""
         listed = ",".join(f"'{watch_id}'" for watch_id in watch_ids)
         query = (
             f"select watch_id, min(made) from looked where watch_id in ({listed}) and made > {since} "
             f"and owner not like '%:{lost.pid}:%' group by watch_id"
         )
         self.until(lambda: len(self.rows(query)) == len(watch_ids), seconds)
-        return max(float(row[1]) for row in self.rows(query)) - since
+        return max(float(row[1]) for row in self.rows(query))
 
     def looked_twice(self) -> list[list[str]]:
         """Looks that were made more than once, with who made them."""

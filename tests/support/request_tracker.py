@@ -91,13 +91,13 @@ class RequestTracker:
             json.dumps(ticket).encode(),
             {"content-type": "application/json", "authorization": f"Basic {credentials}"},
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return str(json.load(answer)["id"])
 
     def seed(self, tickets: Iterable[tuple[float, str]]) -> None:
         """Writes `(created_at, subject)` into the queue `General`, thousands a second; the server may be running."""
         rows = [(subject, _utc(created_at), _utc(created_at)) for created_at, subject in tickets]
-        with contextlib.closing(sqlite3.connect(self._database, timeout=20)) as connection, connection:
+        with contextlib.closing(sqlite3.connect(self._database, timeout=60)) as connection, connection:
             connection.executemany(
                 "INSERT INTO Tickets (EffectiveId, Queue, Type, Owner, Subject, Creator, LastUpdatedBy, Status,"
                 " Created, LastUpdated) VALUES (0, 1, 'ticket', 6, ?, 1, 1, 'new', ?, ?)",

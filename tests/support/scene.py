@@ -25,7 +25,7 @@ store: {{path: "${{STORE}}"}}
 hooks:
   ci: {{kind: generic, token: "${{HOOK_TOKEN}}"}}
 sources:
-  prom: {{kind: prometheus, url: "{prometheus}", scrape_interval: {step}s, timeout: 5s}}
+  prom: {{kind: prometheus, url: "{prometheus}", scrape_interval: {step}s, timeout: 60s}}
 notifiers:
   chat: {{kind: slack, url: "{receiver}/chat", min_severity: info}}
 defaults:
@@ -82,7 +82,7 @@ class Scene:
         found: dict[str, Any] = self.daemon.get(f"/api/v1/watches/{watch_id}")
         return found
 
-    def decided(self, watch_id: str, seconds: float = 60.0) -> dict[str, Any]:
+    def decided(self, watch_id: str, seconds: float = 120.0) -> dict[str, Any]:
         self.daemon.wait_for(lambda: self.watch(watch_id)["outcome"], seconds)
         return self.watch(watch_id)
 

@@ -58,7 +58,7 @@ class Running:
 
     def saw(self, route: str, method: str, status: int) -> bool:
         """Whether such a request was observed, which is a moment after its answer."""
-        until = time.monotonic() + 3
+        until = time.monotonic() + 60
         while (route, method, status) not in self.observed and time.monotonic() < until:
             time.sleep(0.02)
         return (route, method, status) in self.observed
@@ -79,7 +79,7 @@ class Running:
             sent.setdefault("content-type", "application/json")
         if token is not None:
             sent["authorization"] = f"Bearer {token.secret.get_secret_value()}"
-        connection = HTTPConnection("127.0.0.1", urlsplit(self.url).port or 0, timeout=20)
+        connection = HTTPConnection("127.0.0.1", urlsplit(self.url).port or 0, timeout=120)
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()

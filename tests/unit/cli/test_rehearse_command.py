@@ -29,7 +29,7 @@ def shop() -> Iterator[FaultServer]:
 
 def rehearse(folder: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "watcher", "rehearse", "--config", str(configuration(folder, url)), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
 
 
 def stored(folder: Path) -> Rehearsal | None:

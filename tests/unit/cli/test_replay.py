@@ -31,7 +31,7 @@ def case(number: int, bad: bool = False) -> str:
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "watcher", "replay", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=250)
 
 
 def results(text: str) -> list[dict[str, Any]]:
@@ -166,12 +166,12 @@ def test_a_stop_takes_the_workers_along(tmp_path: Path) -> None:
     source.write_text("".join(case(number) for number in range(1000)))
     argv = [sys.executable, "-m", "watcher", "replay", str(source), "--out", str(tmp_path / "out"), "--jobs", "2"]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while not (tmp_path / "out").exists() or not (tmp_path / "out").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 128 + signal.SIGTERM
+        assert process.wait(100) == 128 + signal.SIGTERM
         assert process.stderr is not None
         assert process.stderr.read() == ""
     while _alive(process.pid):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from support.fault_server import Answer, FaultServer
+from support.programs import free_port
 from support.seeded_store import CHECKOUT, SEARCH, Seeded, opened
 from support.web_server import DEPLOY, READ, TOKENS, Running, serving, serving_seeded, web_of
 
@@ -30,6 +30,20 @@ def _wait(url: str, *arguments: str, token: str | None = None) -> Result:
     return CliRunner().invoke(cli, ["wait", *arguments], env={"WATCHER_URL": url, "WATCHER_TOKEN": token})
 
 
+def _waiting(url: str, watch_id: str) -> subprocess.Popen[str]:
+    """A process that waits, and has said what it waits for."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "watcher", "wait", watch_id],
+        env={**os.environ, "WATCHER_URL": url},
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert process.stderr is not None
+    assert "no harm" in process.stderr.readline()
+    return process
+
+
 def _later(seconds: float, seeded: Seeded, watch: Watch) -> threading.Timer:
     def write() -> None:
         with seeded.database.write() as tx:
@@ -38,12 +52,6 @@ def _later(seconds: float, seeded: Seeded, watch: Watch) -> threading.Timer:
     timer = threading.Timer(seconds, write)
     timer.start()
     return timer
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize(
@@ -77,17 +85,17 @@ def test_it_times_out_with_four_and_says_what_it_saw(daemon: Running, seeded: Se
     assert result.exit_code == 4
     assert "no harm in p95 latency so far" in result.stderr
     assert "not decided within 1 s" in result.stderr
-    assert 0.9 < time.monotonic() - began < 4
+    assert 0.9 < time.monotonic() - began < 25  # one question alone may be held for 30
 
 
 def test_it_answers_soon_after_the_decision(daemon: Running, seeded: Seeded) -> None:
     decided = replace(seeded.watching, outcome=Outcome.HEALTHY, sentence="all is well", decided_at=seeded.now)
     timer = _later(0.5, seeded, decided)
     began = time.monotonic()
-    result = _wait(daemon.url, seeded.watching.id, "--timeout", "30s")
+    result = _wait(daemon.url, seeded.watching.id, "--timeout", "10m")
     timer.join()
     assert result.exit_code == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25  # one question is held for 30
 
 
 def test_a_deploy_with_several_watches_answers_with_the_worst(daemon: Running, seeded: Seeded) -> None:
@@ -125,34 +133,28 @@ def test_what_nobody_watches_is_an_error(daemon: Running, any_id: str, words: st
 
 
 def test_no_daemon_is_five_and_one_line() -> None:
-    result = _wait(f"http://127.0.0.1:{_free_port()}", "w-1", "--timeout", "0.3s")
+    result = _wait(f"http://127.0.0.1:{free_port()}", "w-1", "--timeout", "0.3s")
     assert result.exit_code == 5
     assert "cannot reach the watcher" in result.stderr
     assert "Traceback" not in result.output
 
 
 def test_a_restart_of_the_daemon_is_outlived(seeded: Seeded) -> None:
-    port = _free_port()
-    outcome: list[Result] = []
-    waiting = threading.Thread(
-        target=lambda: outcome.append(_wait(f"http://127.0.0.1:{port}", seeded.watching.id, "--timeout", "30s"))
-    )
+    port = free_port()
     web = web_of(seeded.database, lambda: seeded.now)
     with serving(web) as first:
         first.server.stop()
         first.server.start(create_app(web), "127.0.0.1", port)
-        waiting.start()
-        time.sleep(1.0)
-    time.sleep(0.5)
+        process = _waiting(f"http://127.0.0.1:{port}", seeded.watching.id)
+    assert process.stderr is not None
+    assert any("cannot reach the watcher" in line for line in process.stderr)
     with seeded.database.write() as tx:
         watches.change(tx, replace(seeded.watching, outcome=Outcome.HEALTHY))
     with serving(web) as second:
         second.server.stop()
         second.server.start(create_app(web), "127.0.0.1", port)
-        waiting.join(20)
-    assert outcome, "it never answered"
-    assert outcome[0].exit_code == 0, outcome[0].output
-    assert "cannot reach the watcher" in outcome[0].stderr
+        process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 def test_a_token_is_needed_and_never_shown(seeded: Seeded) -> None:
@@ -197,17 +199,9 @@ def test_usage_is_two(arguments: list[str]) -> None:
 
 
 def test_an_interrupt_is_no_judgement_either(daemon: Running, seeded: Seeded) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "watcher", "wait", seeded.watching.id],
-        env={**os.environ, "WATCHER_URL": daemon.url},
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    )
-    assert process.stderr is not None
-    assert "no harm" in process.stderr.readline()
+    process = _waiting(daemon.url, seeded.watching.id)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == 130
 
 

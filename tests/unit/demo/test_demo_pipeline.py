@@ -90,7 +90,7 @@ def world() -> Iterator[World]:
 
 
 def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

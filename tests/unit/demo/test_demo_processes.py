@@ -13,7 +13,9 @@ def _python(code: str) -> list[str]:
 
 def test_a_child_is_stopped_at_the_end_and_its_log_kept(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    code = "import sys, time; sys.stderr.write('hello\\n'); sys.stderr.flush(); print('up', flush=True); time.sleep(60)"
+    code = (
+        "import sys, time; sys.stderr.write('hello\\n'); sys.stderr.flush(); print('up', flush=True); time.sleep(600)"
+    )
     with Child.start("shop", _python(code), log) as child:
         assert child.first_line() == "up"
         child.check()
@@ -24,7 +26,7 @@ def test_a_child_is_stopped_at_the_end_and_its_log_kept(tmp_path: Path) -> None:
 def test_a_child_that_ends_by_itself_is_an_error_with_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with Child.start("watcher", _python("import sys; print('why'); sys.exit(3)"), log) as child:
-        child.process.wait(10)
+        child.process.wait(60)
         with pytest.raises(DemoError, match="the watcher ended by itself with status 3") as caught:
             child.check()
     assert caught.value.log == log

@@ -77,4 +77,4 @@ def test_the_shop_process_says_its_address_and_ends_with_its_standard_input() ->
         address = process.stdout.readline().strip()
         assert b"shop_orders_total" in call("GET", f"{address}/metrics")
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0

@@ -85,8 +85,8 @@ class TestImage:
             thread = threading.Thread(target=server.handle_request, daemon=True)
             thread.start()
             program = argv[2].replace(":8080/", f":{server.server_port}/")
-            run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=20)
-            thread.join(5)
+            run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=120)
+            thread.join(60)
         assert (run.returncode, asked) == (code, ["/healthz"])
         assert instructions("EXPOSE") == ["8080"]
 

@@ -46,7 +46,7 @@ def server() -> Iterator[FaultServer]:
 def shell(script: str, **env: str) -> None:
     require("bash", "curl", "openssl")
     subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], env={"PATH": os.environ["PATH"], **env}, check=True, timeout=20
+        ["bash", "-euo", "pipefail", "-c", script], env={"PATH": os.environ["PATH"], **env}, check=True, timeout=120
     )
 
 
@@ -88,12 +88,12 @@ def test_the_messages_are_understood() -> None:
 
 
 def until_listening(port: int) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection(("127.0.0.1", port), 10).close()
         except ConnectionRefusedError:
-            assert time.monotonic() < deadline, "not listening after 15 s"
+            assert time.monotonic() < deadline, "not listening after 60 s"
             time.sleep(0.05)
         else:
             return

@@ -96,7 +96,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield House(
             database,
             receiver,
-            {"checkout": adapter("rollback", "webhook", url=f"{receiver.url}/rollback", timeout=0.5)},
+            {"checkout": adapter("rollback", "webhook", url=f"{receiver.url}/rollback", timeout=60)},
             {"oncall": adapter("notifiers", "slack", url=f"{receiver.url}/slack")},
         )
     database.close()
@@ -128,12 +128,15 @@ def test_a_rollback_is_called_once_and_recovery_begins(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(503), Answer(429, {"retry-after": "1"}), Answer(reset=True), Answer(delay=1.0)]
+    "answer", [Answer(503), Answer(429, {"retry-after": "1"}), Answer(reset=True), Answer(delay=120)]
 )
 def test_what_may_pass_is_tried_again_under_the_same_key(house: House, answer: Answer) -> None:
     house.receiver.answer = failing(2, answer)
     house.plan()
-    for second in (0, 3, 10):
+    patient = house.targets["checkout"]
+    hasty = adapter("rollback", "webhook", url=f"{house.receiver.url}/rollback", timeout=0.5)
+    for second, target in ((0, hasty), (3, hasty), (10, patient)):
+        house.targets["checkout"] = target if answer.delay else patient
         house.drain(NOW + second)
     assert house.keys() == ["r-1"] * 3
     assert house.order().state is RollbackState.ACCEPTED
@@ -191,8 +194,10 @@ def test_after_a_crash_in_the_call_a_command_is_not_run_again(house: House, tmp_
 def checked_command(tmp_path: Path, check: str) -> Any:
     """A command that does not end in time, and what its check says; every check adds a line to `asked`."""
     check = f"echo asked >> {tmp_path}/asked; {check}"
-    argv = ["sh", "-c", f"touch {tmp_path}/ran; sleep 9"]
-    return adapter("rollback", "command", argv=argv, timeout=0.3, check_argv=["sh", "-c", check])
+    options = {"argv": ["sh", "-c", f"touch {tmp_path}/ran; sleep 600"], "check_argv": ["sh", "-c", check]}
+    hasty, patient = (adapter("rollback", "command", timeout=seconds, **options) for seconds in (0.5, 60))
+    hasty.check = patient.check
+    return hasty
 
 
 @pytest.mark.parametrize(
@@ -236,7 +241,7 @@ def test_an_idempotent_target_is_tried_again_first_and_asked_at_the_end(house: H
     house.receiver.answer = answer
     url = house.receiver.url
     check = f"{url}/check/{{rollback_id}}"
-    house.targets["checkout"] = adapter("rollback", "webhook", url=f"{url}/rollback", check_url=check, timeout=0.5)
+    house.targets["checkout"] = adapter("rollback", "webhook", url=f"{url}/rollback", check_url=check, timeout=60)
     house.plan()
     for minute in range(30):
         house.drain(NOW + 300 * minute)

@@ -40,8 +40,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
     store.close()
 
 
-def beating(receiver: FaultServer, *checks: Check, metrics: Metrics | None = None) -> Heartbeat:
-    http = HttpClient(Connection(timeout=0.5))
+def beating(receiver: FaultServer, *checks: Check, metrics: Metrics | None = None, timeout: float = 60) -> Heartbeat:
+    http = HttpClient(Connection(timeout=timeout))
     url = f"{receiver.url}/ping?secret=hush"
     return Heartbeat(http, url, 60.0, checks, metrics or Metrics("test"), structlog.get_logger())
 
@@ -75,12 +75,12 @@ def test_it_is_withheld_while_something_is_wrong_and_says_so_once(receiver: Faul
     assert b'watcher_heartbeats_total{outcome="withheld"} 3.0' in metrics.exposition("")[0]
 
 
-@pytest.mark.parametrize("answer", [Answer(500), Answer(404), Answer(delay=2.0), Answer(reset=True)])
+@pytest.mark.parametrize("answer", [Answer(500), Answer(404), Answer(delay=120), Answer(reset=True)])
 def test_a_receiver_that_fails_is_said_once_and_without_the_address(receiver: FaultServer, answer: Answer) -> None:
     receiver.answer = lambda _request: answer
     metrics = Metrics("test")
     with capture_logs() as lines:
-        heart = beating(receiver, metrics=metrics)
+        heart = beating(receiver, metrics=metrics, timeout=0.5 if answer.delay else 60)
         heart.step(NOW)
         heart.step(NOW + 60)
     assert [line["event"] for line in lines] == ["heartbeat_failed"]

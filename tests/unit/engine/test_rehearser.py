@@ -166,7 +166,7 @@ def test_a_real_process_rehearses_and_is_exposed(tmp_path: Path, stage: Stage) -
 
 def test_a_real_process_says_why_it_failed(tmp_path: Path) -> None:
     running = RehearsalProcess("checkout", str(tmp_path / "none.yaml"))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert running.poll() == 1

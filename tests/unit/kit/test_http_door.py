@@ -32,7 +32,7 @@ def failing(server: FaultServer, answer: Answer, url: str = "", **connection: An
 
 @pytest.mark.parametrize(
     "answer",
-    [Answer(drip_headers=0.02), Answer(200, body=b"x" * 1000, drip=0.02), Answer(delay=5)],
+    [Answer(drip_headers=0.02), Answer(200, body=b"x" * 6000, drip=0.02), Answer(delay=120)],
     ids=["headers drip", "body drips", "nothing comes"],
 )
 def test_the_limit_is_one_on_the_whole_exchange(server: FaultServer, answer: Answer) -> None:
@@ -40,7 +40,7 @@ def test_the_limit_is_one_on_the_whole_exchange(server: FaultServer, answer: Ans
     error = failing(server, answer, timeout=0.4)
     assert error.fault is Fault.TIMEOUT
     assert error.sent
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 60
 
 
 def test_a_gigabyte_is_not_read(server: FaultServer) -> None:
@@ -56,10 +56,8 @@ def test_a_gigabyte_is_not_read(server: FaultServer) -> None:
 
 
 def test_a_promise_of_too_much_is_enough(server: FaultServer) -> None:
-    answer = Answer(200, {"content-length": "1073741824"}, drip=1.0)
-    began = time.monotonic()
-    assert failing(server, answer, max_bytes=1 << 20).fault is Fault.TOO_LARGE
-    assert time.monotonic() - began < 0.9
+    answer = Answer(200, {"content-length": "1073741824"}, b"x" * 120, drip=1.0)  # who reads on times out
+    assert failing(server, answer, timeout=60, max_bytes=1 << 20).fault is Fault.TOO_LARGE
 
 
 def test_headers_that_contradict_each_other_were_an_answer_all_the_same(server: FaultServer) -> None:

@@ -24,7 +24,7 @@ def server() -> Iterator[FaultServer]:
 
 
 def slack(url: str) -> Slack:
-    return Slack("oncall", SlackOptions.model_validate({"url": url, "timeout": 2}), plain_tools())
+    return Slack("oncall", SlackOptions.model_validate({"url": url, "timeout": 60}), plain_tools())
 
 
 WHEN = "<!date^1795317000^{date_short_pretty} {time_secs}|2026-11-22T03:10:00Z>"

@@ -19,7 +19,7 @@ from watcher.rollback.output import CAP, Output
 
 
 def run(script: str, *more: str, **options: Any) -> Receipt:
-    given = {"argv": ["/bin/sh", "-c", script, "sh", *more], "timeout": 20, "heeds_dry_run": True}
+    given = {"argv": ["/bin/sh", "-c", script, "sh", *more], "timeout": 60, "heeds_dry_run": True}
     made = CommandOptions.model_validate(given | options)
     return Command("cd", made, plain_tools()).trigger(an_order(dry_run=True))
 
@@ -125,30 +125,30 @@ def test_how_it_ended_is_told() -> None:
 def test_at_the_limit_the_children_die_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_GRACE", 0.3)
     pids = tmp_path / "pids"
-    stubborn = f"trap '' TERM; sleep 60 & echo $! $$ > {pids}; while :; do sleep 1; done"
+    stubborn = f"trap '' TERM; sleep 600 & echo $! $$ > {pids}; while :; do sleep 1; done"
     began = time.monotonic()
     with pytest.raises(ExternalError, match=r"^sh: not done after 0\.5 s and killed$") as error:
         run(stubborn, timeout=0.5)
     assert (error.value.fault, error.value.permanent, error.value.sent) == (Fault.TIMEOUT, False, True)
-    assert time.monotonic() - began < 5
     for pid in map(int, pids.read_text().split()):
         while _runs(pid):
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 60
             time.sleep(0.01)
 
 
-def test_at_the_limit_it_is_first_asked(tmp_path: Path) -> None:
+def test_at_the_limit_it_is_first_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_GRACE", 60.0)
     said = tmp_path / "said"
     with pytest.raises(ExternalError):
-        run(f"trap 'echo stopped > {said}; exit 1' TERM; sleep 60 & wait", timeout=0.5)
+        run(f"trap 'echo stopped > {said}; exit 1' TERM; sleep 600 & wait", timeout=0.5)
     assert said.read_text() == "stopped\n"
 
 
 def test_a_child_in_the_background_is_not_waited_for(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     began = time.monotonic()
-    assert run(f"sleep 60 & echo $! > {pid}; echo started").detail == "started"
-    assert time.monotonic() - began < 10
+    assert run(f"sleep 600 & echo $! > {pid}; echo started").detail == "started"
+    assert time.monotonic() - began < 50  # its limit is 60
     psutil.Process(int(pid.read_text())).kill()
 
 
@@ -194,7 +194,7 @@ def _runs(pid: int) -> bool:
 
 
 def checking(script: str) -> Command:
-    options = {"argv": ["/bin/true"], "check_argv": ["/bin/sh", "-c", script, "sh", "{rollback_id}"], "timeout": 20}
+    options = {"argv": ["/bin/true"], "check_argv": ["/bin/sh", "-c", script, "sh", "{rollback_id}"], "timeout": 60}
     return Command("cd", CommandOptions.model_validate(options), plain_tools())
 
 

@@ -30,7 +30,7 @@ def server() -> Iterator[FaultServer]:
 
 
 def webhook(url: str, now: float, **options: object) -> Webhook:
-    made = WebhookOptions.model_validate({"url": url, "timeout": 2, **options})
+    made = WebhookOptions.model_validate({"url": url, "timeout": 60, **options})
     return Webhook("cd", made, plain_tools(lambda: now))
 
 

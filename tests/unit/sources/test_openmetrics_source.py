@@ -36,7 +36,7 @@ class Shop:
     interval: float = 15.0
 
     def source(self) -> OpenMetrics:
-        options = OpenMetricsOptions(url=f"{self.server.url}/metrics", interval=self.interval, timeout=2)
+        options = OpenMetricsOptions(url=f"{self.server.url}/metrics", interval=self.interval)
         return OpenMetrics("shop", options, tools(lambda: self.now, self.memory))
 
     def expose(self, _request: Request) -> Answer:

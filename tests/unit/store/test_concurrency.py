@@ -64,7 +64,7 @@ def test_what_a_look_writes_meanwhile_is_not_overwritten(replicas: tuple[Databas
             time.sleep(0.3)  # the transaction is still open
 
     def confirm() -> None:
-        written.wait(5)
+        written.wait(60)
         with second.write() as tx:
             known = watches.get(tx, "w-1")
             assert known is not None
@@ -92,7 +92,7 @@ def test_a_look_that_writes_after_somebody_decided_writes_nothing(replicas: tupl
             watches.change(tx, replace(known, state=WatchState.STOPPED, ended_at=NOW, next_look_at=None))
 
     def look() -> None:
-        read.wait(5)
+        read.wait(60)
         with pytest.raises(LeaseLostError), first.write(alone=False) as tx:
             claims.save(tx, claim, replace(claim.watch, sentence="too late"))
 
@@ -121,7 +121,7 @@ def test_an_approval_and_a_newer_deploy_at_once_leave_one_of_both(replicas: tupl
             orders.change(tx, replace(known, state=RollbackState.APPROVED, next_at=NOW))
 
     def supersede() -> None:
-        read.wait(5)
+        read.wait(60)
         with second.write() as tx:
             known = orders.rollback_of(tx, "w-1")
             assert known is not None
@@ -226,7 +226,7 @@ def test_a_replica_that_stops_in_a_transaction_does_not_stop_the_others(postgres
 
         with pytest.raises(StoreUnavailableError):
             stop_in_the_middle()
-        assert 4.0 < waited[0] < 9.0
+        assert 4.0 < waited[0] < 60.0
         with other.read() as tx:
             (kept,) = deploys.recent(tx, 5)
         assert kept.version == "v3"

@@ -76,7 +76,7 @@ def test_neither_the_daemon_nor_a_current_schema_loads_what_only_migrations_and_
         f"store = Database('sqlite:///{tmp_path}/watcher.db'); store.migrate(); assert store.ready(); "
         "sys.exit(', '.join(name for name in ('alembic', 'mako', 'scipy', 'ruptures') if name in sys.modules) or 0)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=200)
     assert result.returncode == 0, result.stderr
 
 

@@ -16,7 +16,7 @@ from support.postgresql_server import PostgresqlServer
 from support.sqlite_store import sqlite_store
 
 from watcher.errors import StoreUnavailableError
-from watcher.store import deploys
+from watcher.store import deploys, together
 from watcher.store.database import Database, Tx
 
 
@@ -50,6 +50,8 @@ def test_those_who_wait_share_one_commit(tmp_path: Path, commits: list[None]) ->
         commits.clear()
         with database.write():  # the store is busy: they queue up
             sent = [pool.submit(put, database, number) for number in range(40)]
+            while not all(one.running() for one in sent):
+                time.sleep(0.01)
             time.sleep(0.3)
         assert {one.result() for one in sent} == {f"d-{number}" for number in range(40)}
         assert len(commits) <= 4
@@ -81,7 +83,8 @@ def test_a_store_that_stays_away_is_told_to_everybody(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgresql
-def test_a_database_that_restarts_meanwhile_is_waited_for(tmp_path: Path) -> None:
+def test_a_database_that_restarts_meanwhile_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "_PATIENCE", 60.0)
     with PostgresqlServer(tmp_path / "postgresql") as server, closing(Database(server.url)) as database:
         database.migrate()
         put(database, 1)

@@ -147,7 +147,7 @@ def test_waiting_ends_with_the_decision(daemon: Running, seeded: Seeded) -> None
     answers: list[Any] = []
 
     def ask() -> None:
-        answers.append(daemon.get(f"/api/v1/watches/{seeded.watching.id}?wait=15").json())
+        answers.append(daemon.get(f"/api/v1/watches/{seeded.watching.id}?wait=60").json())
 
     waiting = threading.Thread(target=ask)
     began = time.monotonic()
@@ -159,34 +159,35 @@ def test_waiting_ends_with_the_decision(daemon: Running, seeded: Seeded) -> None
     assert not answers
     with seeded.database.write() as tx:
         watches.change(tx, replace(seeded.watching, outcome=Outcome.HEALTHY))
-    waiting.join(10)
+    waiting.join(60)
     assert answers[0]["gate"] == "healthy"
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 40
 
 
 def test_waiting_ends_with_its_time(shown: Running, shown_store: Seeded) -> None:
     began = time.monotonic()
     assert shown.get(f"/api/v1/watches/{shown_store.watching.id}?wait=0.6").json()["gate"] is None
-    assert 0.5 < time.monotonic() - began < 4
+    assert 0.5 < time.monotonic() - began < 40
 
 
 def test_waiting_for_the_decided_takes_no_time(shown: Running, shown_store: Seeded) -> None:
     began = time.monotonic()
-    assert shown.get(f"/api/v1/watches/{shown_store.healthy.id}?wait=30").json()["gate"] == "healthy"
-    assert shown.get("/api/v1/watches/w-none?wait=30").status == 404
-    assert time.monotonic() - began < 4
+    assert shown.get(f"/api/v1/watches/{shown_store.healthy.id}?wait=60").json()["gate"] == "healthy"
+    assert shown.get("/api/v1/watches/w-none?wait=60").status == 404
+    assert time.monotonic() - began < 40
 
 
-def test_many_who_wait_do_not_hold_up_the_others(shown: Running, shown_store: Seeded) -> None:
-    path = f"/api/v1/watches/{shown_store.watching.id}?wait=3"
-    waiting = [threading.Thread(target=shown.get, args=(path,)) for _ in range(80)]
+def test_many_who_wait_do_not_hold_up_the_others(daemon: Running, seeded: Seeded) -> None:
+    path = f"/api/v1/watches/{seeded.watching.id}?wait=60"
+    waiting = [threading.Thread(target=daemon.get, args=(path,)) for _ in range(80)]
     for thread in waiting:
         thread.start()
     time.sleep(0.5)
-    began = time.monotonic()
-    assert shown.get("/healthz").status == 200
-    assert shown.get("/api/v1/watches").status == 200
-    assert time.monotonic() - began < 2
+    assert daemon.get("/healthz").status == 200
+    assert daemon.get("/api/v1/watches").status == 200
+    assert all(thread.is_alive() for thread in waiting)
+    with seeded.database.write() as tx:
+        watches.change(tx, replace(seeded.watching, outcome=Outcome.HEALTHY))
     for thread in waiting:
         thread.join()
 
@@ -295,8 +296,8 @@ def test_a_store_that_is_away(tmp_path: Path) -> None:
         assert (page.status, "The store is unavailable" in page.text) == (503, True)
         assert "folder.db" not in page.text
         began = time.monotonic()
-        assert running.get("/api/v1/watches/w-1?wait=1").status == 503
-        assert time.monotonic() - began < 4
+        assert running.get("/api/v1/watches/w-1?wait=60").status == 503
+        assert time.monotonic() - began < 40
     database.close()
 
 

@@ -43,7 +43,7 @@ def carry_out(seeded: Seeded, receiver: FaultServer, kind: str = "webhook", **op
     """What the daemon's actor does with what is due."""
     adapter = registry.adapter("rollback", kind)
     if kind == "webhook":
-        options = {"url": receiver.url, "secret": SECRET, "timeout": 1} | options
+        options = {"url": receiver.url, "secret": SECRET, "timeout": 60} | options
     target = adapter("checkout", adapter.Options(**options), plain_tools())
     metrics, log = Metrics("test"), structlog.get_logger()
     keeper = Keeper(seeded.database, "a")
