@@ -54,6 +54,21 @@ def look(calibration: Calibration, recent: Mapping[str, Series], at: float, prev
     return Findings(float(at), max(together, 0.0), tuple(findings))
 
 
+def highest(calibration: Calibration, recent: Mapping[str, Series], at: float) -> float:
+    """The score that a look comes to at most, as `look` before anything is held against the harm: at half the cost."""
+    found = [0.0]
+    with np.errstate(all="ignore"):
+        for signal in calibration.plan.signals:
+            calibrated = calibration.signals[signal.name]
+            if signal.role is Role.CONTROL or calibrated.cause is not None:
+                continue
+            subject = Subject(calibration, signal, recent, min(at, end_of(calibration.plan, signal)))
+            seen = subject.see(signal.name)
+            if seen.present:
+                found.append((form(subject, seen).evidence - calibrated.cost) / LN10)
+    return min(max(found), CAP)
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     subject: Subject

@@ -50,3 +50,9 @@ def look(
     findings = detect.look(calibration, recent, at, previous)
     assessments = verdict.assess(context, findings)
     return Seen(findings, assessments, verdict.conclude(context, findings, assessments))
+
+
+def may_call(calibration: detect.Calibration, context: Context, series: Mapping[str, Series], at: float) -> bool:
+    """Whether a look at `at` could call harm; if it cannot, no look before it could, but where a control speaks."""
+    recent = {name: each.between(calibration.recent_from, at) for name, each in series.items()}
+    return detect.highest(calibration, recent, at) >= context.threshold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -101,43 +102,55 @@ def look(placebo: Placebo, series: Mapping[str, Series], at: float, previous: Fi
     return hindsight.look(placebo.calibration, context, series, at, previous)
 
 
+def called(placebo: Placebo, series: Mapping[str, Series], at: float) -> bool:
+    """Whether a single look at `at` calls harm."""
+    if not hindsight.may_call(placebo.calibration, placebo.context, series, at):
+        return False
+    return look(placebo, series, at, None).called
+
+
 def run(placebo: Placebo) -> list[Seen]:
     """The looks at the placebo as it was, up to a call; only the last of them where that one tells what the others do.
 
     A signal's evidence never falls from look to look, so a last look that is plainly quiet had only quiet ones before,
-    and one that calls harm has had the same evidence from the first call on.
+    and one that calls harm has had the same evidence from the first call on. Where a control speaks it may fall.
     """
     last = look(placebo, placebo.known, placebo.looks[-1], None)
     if last.plainly_quiet:
         return [last]
     number = first_call(placebo, placebo.known) if last.called else None
-    if number is None:
-        return walk(placebo, placebo.known)
-    return [look(placebo, placebo.known, placebo.looks[number - 1], None)]
+    if number is not None:
+        return [look(placebo, placebo.known, placebo.looks[number - 1], None)]
+    return walk(placebo, placebo.known, _first_that_may(placebo, placebo.known))
 
 
-def walk(placebo: Placebo, series: Mapping[str, Series]) -> list[Seen]:
-    """Every look up to a call, each after the one before, as in a live watch."""
+def walk(placebo: Placebo, series: Mapping[str, Series], first: int = 0) -> list[Seen]:
+    """Every look from the `first` on and up to a call, each after the one before, as in a live watch."""
     made: list[Seen] = []
-    for at in placebo.looks:
+    for at in placebo.looks[first:]:
         made.append(look(placebo, series, at, made[-1].findings if made else None))
         if made[-1].called:
             break
     return made
 
 
+def _first_that_may(placebo: Placebo, series: Mapping[str, Series]) -> int:
+    """The first look that could call harm; the last one, if none could."""
+    if any(signal.role is Role.CONTROL for signal in placebo.context.signals):
+        return 0
+
+    def may(place: int) -> bool:
+        return hindsight.may_call(placebo.calibration, placebo.context, series, placebo.looks[place])
+
+    return bisect_left(range(len(placebo.looks) - 1), True, key=may)
+
+
 def first_call(placebo: Placebo, series: Mapping[str, Series]) -> int | None:
     """How many looks it takes until harm is called, found by halving, as evidence never falls; None: never."""
-    low, high = 0, len(placebo.looks) - 1
-    if not look(placebo, series, placebo.looks[high], None).called:
+    if not called(placebo, series, placebo.looks[-1]):
         return None
-    while low < high:
-        middle = (low + high) // 2
-        if look(placebo, series, placebo.looks[middle], None).called:
-            high = middle
-        else:
-            low = middle + 1
-    return high + 1
+    places = range(len(placebo.looks) - 1)
+    return 1 + bisect_left(places, True, key=lambda place: called(placebo, series, placebo.looks[place]))
 
 
 def watched_with(placebo: Placebo, name: str, series: Series) -> dict[str, Series]:

@@ -70,7 +70,7 @@ class Tally:
 
             def called(place: int, shape: str = shape) -> bool:
                 series = harmed(one, self.signal, turn, sizes[place], shape)
-                return placebo.look(one, series, one.looks[-1], None).called
+                return placebo.called(one, series, one.looks[-1])
 
             place = first(called, len(sizes), least, self.near.get(shape, len(sizes) // 2))
             self.near[shape] = place
