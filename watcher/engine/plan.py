@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from itertools import chain
 
 from watcher.model.decision import Outcome
 from watcher.model.deploy import Deploy, DeployEvent, Phase
@@ -47,18 +49,33 @@ def delivery_key(hook: str, delivery_id: str | None, body: bytes) -> str:
     return f"{hook}|body|{hashlib.sha256(body).hexdigest()}"
 
 
-def matching(attributes: Mapping[str, str], services: Iterable[Service]) -> tuple[Service, ...]:
-    """The services whose every `match` pattern fits the event's attribute of that name."""
-    return tuple(
-        service
-        for service in services
-        if all(name in attributes and _fits(attributes[name], pattern) for name, pattern in service.match.items())
-    )
+class Matcher:
+    """Finds the services that a deploy is of; in a fleet most are found by a plain name, without asking the others."""
+
+    def __init__(self, services: Iterable[Service]) -> None:
+        self._services = tuple(services)
+        self.names = sorted(service.name for service in self._services)
+        plain = [[item for item in service.match.items() if not _WILD(item[1])] for service in self._services]
+        common = Counter(item for items in plain for item in items)
+        self._named: dict[tuple[str, str], list[int]] = {}
+        self._others: list[int] = []
+        for number, items in enumerate(plain):
+            rarest = min(items, key=common.__getitem__, default=None)
+            (self._others if rarest is None else self._named.setdefault(rarest, [])).append(number)
+
+    def matching(self, attributes: Mapping[str, str]) -> tuple[Service, ...]:
+        """Those whose every `match` pattern fits the event's attribute of that name, in their own order."""
+        possible = chain(self._others, *(self._named.get(item, ()) for item in attributes.items()))
+        found = (self._services[number] for number in sorted(possible))
+        return tuple(service for service in found if _matches(service, attributes))
+
+
+def _matches(service: Service, attributes: Mapping[str, str]) -> bool:
+    return all(name in attributes and _fits(attributes[name], pattern) for name, pattern in service.match.items())
 
 
 def _fits(value: str, pattern: str) -> bool:
-    # Most patterns are plain, and there may be thousands of services.
-    return value == pattern or (_WILD(pattern) is not None and fnmatchcase(value, pattern))
+    return value == pattern or fnmatchcase(value, pattern)
 
 
 def merge(known: Deploy | None, event: DeployEvent, *, identity: str, hook: str, received_at: float) -> Deploy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from watcher.errors import StoreUnavailableError
 from watcher.store.engines import postgresql_engine, sqlite_engine
-from watcher.store.together import Together
+from watcher.store.together import Work, together
 from watcher.store.versions import Schema, schema_of
 
 # Any numbers that no other program on the database uses.
@@ -60,8 +60,6 @@ class Database:
         self._engine = sqlite_engine(url) if self._sqlite else postgresql_engine(url)
         self._immediate = self._engine.execution_options(immediate=True)
         self._alone = self._engine.execution_options(alone=True)
-        # Runs a function in a transaction that is alone and that it may share with others of its kind (group commit).
-        self.together = Together(self.write).run
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -85,6 +83,10 @@ class Database:
                 return
             with self._writing, self._immediate.begin() as connection:
                 yield connection
+
+    def together(self, works: Sequence[Work]) -> list[Any]:
+        """Runs functions in one transaction that is alone (group commit); what each returned, or its exception."""
+        return together(self.write, works)
 
     def migrate(self) -> Schema:
         """Brings the schema to this version's; safe when several replicas start at once.

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from watcher.errors import ConflictError, LeaseLostError
 from watcher.model.order import Hold, Note, RollbackOrder, RollbackState
 from watcher.store import codec
 from watcher.store.database import Tx, database_time, free_to_take, locked
-from watcher.store.schema import orders
+from watcher.store.schema import orders, spelled
 
 ROLLBACK, DRILL, NOTE = "rollback", "drill", "note"
 OPEN_ROLLBACKS = (
@@ -25,11 +25,11 @@ OPEN_ROLLBACKS = (
     RollbackState.UNKNOWN,
 )
 
-_ROLLBACKS = select(orders).where(orders.c.kind == ROLLBACK)
+_ROLLBACKS = select(orders).where(orders.c.kind == spelled(ROLLBACK))
 _BY_ID = _ROLLBACKS.where(orders.c.id == bindparam("the_id"))
 _OF_WATCH = _ROLLBACKS.where(orders.c.watch_id == bindparam("the_watch"))
 _OPEN = _ROLLBACKS.where(
-    orders.c.target.in_(bindparam("targets", expanding=True)), orders.c.state.in_(bindparam("open", expanding=True))
+    orders.c.target == bindparam("the_target"), orders.c.state.in_([spelled(state.value) for state in OPEN_ROLLBACKS])
 ).order_by(orders.c.created_at.desc())
 
 
@@ -169,10 +169,9 @@ def rollback_of(tx: Tx, watch_id: str) -> Order | None:
     return None if row is None else _order(row)
 
 
-def open_rollbacks(tx: Tx, services: Sequence[str]) -> Sequence[Order]:
-    """Rollbacks of `services` that are decided and not yet finished, newest first."""
-    asked = {"targets": list(services), "open": OPEN_ROLLBACKS}
-    return [_order(row) for row in tx.execute(locked(tx, _OPEN, orders), asked)]
+def open_rollbacks(tx: Tx, service: str) -> Sequence[Order]:
+    """Rollbacks of a service that are decided and not yet finished, newest first."""
+    return [_order(row) for row in tx.execute(locked(tx, _OPEN, orders), {"the_target": service})]
 
 
 def spent(tx: Tx, since: float) -> Mapping[str, int]:
@@ -183,7 +182,7 @@ def spent(tx: Tx, since: float) -> Mapping[str, int]:
     query = (
         select(orders.c.target, func.count().label("number"))
         .where(
-            orders.c.kind == literal_column("'rollback'"),  # spelled out, or SQLite would not use the partial index
+            orders.c.kind == spelled(ROLLBACK),
             orders.c.created_at > since,
             orders.c.expires_at.is_(None),
             orders.c.state.not_in([RollbackState.REFUSED.value, RollbackState.EXPIRED.value]),
@@ -217,7 +216,7 @@ def notes_of(tx: Tx, watch_id: str) -> Sequence[Order]:
 def waiting_past(tx: Tx, now: float) -> Sequence[Order]:
     """Rollbacks that wait for a person and whose time is over."""
     query = select(orders).where(
-        orders.c.kind == ROLLBACK, orders.c.state == RollbackState.PLANNED.value, orders.c.expires_at <= now
+        orders.c.kind == spelled(ROLLBACK), orders.c.state == RollbackState.PLANNED.value, orders.c.expires_at <= now
     )
     return [_order(row) for row in tx.execute(query)]
 

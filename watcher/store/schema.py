@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -24,6 +26,16 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def spelled(word: str) -> ColumnElement[str]:
+    """`word` as a part of the statement, for words of ours that never change.
+
+    SQLite plans a statement anew each time a parameter is bound that a partial index is compared with, and a list of
+    parameters is written anew by SQLAlchemy: either costs more than asking.
+    """
+    return literal_column(f"'{word}'", Text)
+
 
 # What a program must know of the schema before it may use it.
 compatibility = Table(

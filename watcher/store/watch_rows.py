@@ -12,10 +12,10 @@ from watcher.model.order import Hold, RollbackOrder, RollbackState
 from watcher.model.service import Service
 from watcher.model.watch import ENDED, Watch, WatchState
 from watcher.store import codec
-from watcher.store.schema import orders, watches
+from watcher.store.schema import orders, spelled, watches
 
-ROLLBACK = "rollback"
-OPEN = [state.value for state in WatchState if state not in ENDED]
+ROLLBACK = spelled("rollback")
+OPEN = [spelled(state.value) for state in WatchState if state not in ENDED]
 _POLICIES = 4096  # some kilobytes each
 
 _rollback = orders.alias("rollback")
@@ -26,7 +26,7 @@ SELECT = select(
     _rollback.c.payload.label("rollback_payload"),
     _rollback.c.detail.label("rollback_detail"),
     _rollback.c.held.label("rollback_held"),
-).outerjoin(_rollback, (_rollback.c.watch_id == watches.c.id) & (_rollback.c.kind == ROLLBACK))
+).select_from(watches.outerjoin(_rollback, (_rollback.c.watch_id == watches.c.id) & (_rollback.c.kind == ROLLBACK)))
 
 
 def progress(watch: Watch) -> dict[str, Any]:

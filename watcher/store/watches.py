@@ -17,7 +17,8 @@ from watcher.store.watch_rows import OPEN, ROLLBACK, SELECT, progress, to_policy
 
 _OF_SERVICE = SELECT.where(watches.c.service == bindparam("service"), watches.c.environment == bindparam("environment"))
 _BY_ID = SELECT.where(watches.c.id == bindparam("watch_id"))
-_ACTIVE = _OF_SERVICE.where(watches.c.state.in_(bindparam("open", expanding=True))).order_by(watches.c.finished_at)
+_KNOWN = select(watches.c.id).where(watches.c.id == bindparam("watch_id"))
+_ACTIVE = _OF_SERVICE.where(watches.c.state.in_(OPEN)).order_by(watches.c.finished_at)
 _HISTORY = _OF_SERVICE.order_by(watches.c.finished_at.desc()).limit(bindparam("most"))
 _INSERT = insert(watches)
 _CHANGE = update(watches).where(watches.c.id == bindparam("the_id")).values(fence=watches.c.fence + 1, lease_until=0.0)
@@ -49,6 +50,10 @@ def open_watch(tx: Tx, watch: Watch) -> None:
 def get(tx: Tx, watch_id: str) -> Watch | None:
     row = tx.execute(locked(tx, _BY_ID, watches), {"watch_id": watch_id}).one_or_none()
     return None if row is None else to_watch(row)
+
+
+def exists(tx: Tx, watch_id: str) -> bool:
+    return tx.execute(_KNOWN, {"watch_id": watch_id}).one_or_none() is not None
 
 
 def of_deploy(tx: Tx, deploy_id: str) -> Sequence[Watch]:
@@ -89,7 +94,7 @@ def listing(
 
 def active(tx: Tx, service: str, environment: str) -> Sequence[Watch]:
     """Watches of a service that have not ended, oldest first."""
-    asked = {"service": service, "environment": environment, "open": OPEN}
+    asked = {"service": service, "environment": environment}
     return [to_watch(row) for row in tx.execute(locked(tx, _ACTIVE, watches), asked)]
 
 

@@ -44,6 +44,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(WatcherError, _ours)
     app.add_exception_handler(StarletteHTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _accident)
+
+
+def of(request: Request, error: WatcherError | StarletteHTTPException) -> Response:
+    """The answer to what failed outside the application that `install` was given."""
+    return _http(request, error) if isinstance(error, StarletteHTTPException) else _ours(request, error)
 
 
 def internal_error() -> Response:
@@ -81,6 +87,11 @@ def _http(request: Request, error: Exception) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     text = phrase.lower() if error.detail == phrase else str(error.detail)
     return _answer(request, error.status_code, {"error": text}, dict(error.headers or {}))
+
+
+def _accident(_request: Request, _error: Exception) -> Response:
+    """It is raised again, to be logged."""
+    return internal_error()
 
 
 def _invalid(request: Request, error: Exception) -> Response:

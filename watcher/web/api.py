@@ -18,7 +18,7 @@ from watcher.web import decide, views
 from watcher.web.answers import ErrorView
 from watcher.web.auth import Approver, Deployer, Reader, documented
 from watcher.web.context import Context, Web
-from watcher.web.hooks import lower_headers, store
+from watcher.web.hooks import batches_of, lower_headers, store
 from watcher.web.live import Live
 from watcher.web.paging import page_of
 from watcher.web.rehearsal_schemas import RehearsalView
@@ -71,17 +71,13 @@ router = APIRouter(
 )
 async def tell_deploy(request: Request, web: Context, _who: Deployer) -> Response:
     """Tells of a deploy; the body is that of the generic hook, and `Idempotency-Key` marks repeats."""
-    return await run_in_threadpool(_tell, web, lower_headers(request), await request.body())
-
-
-def _tell(web: Web, headers: dict[str, str], body: bytes) -> Response:
-    now = web.now()
+    now, body = web.now(), await request.body()
     try:
-        parsed = web.parse_deploy(headers, body, now)
+        parsed = web.parse_deploy(lower_headers(request), body, now)
     except MalformedError:
         web.count(API_HOOK, "malformed")
         raise
-    return store(web, API_HOOK, parsed, body, now, vendor=False)
+    return await store(web, batches_of(request), API_HOOK, parsed, body, now, vendor=False)
 
 
 @router.get("/deploys", tags=["deploys"])

@@ -1,22 +1,28 @@
-"""uvicorn's connection, with an end to waiting: slow or many connections of one client must not shut out the others."""
+"""uvicorn's connection, with an end to waiting: slow or many connections of one client must not shut out the others.
+
+Its parser (llhttp) has no limits of its own; what a head may cost is set here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10.0  # within which the whole head of a request must have come
 MOST_CONNECTIONS = 1000
 MOST_FROM_ONE = 500
 MOST_HEAD = 32 * 1024  # bytes
+_TOO_LONG = "The request's head is too long."
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(HttpToolsProtocol):
     """Ends a connection whose next request does not come whole, and the newest of a client that has too many."""
 
     _impatience: asyncio.TimerHandle | None = None
+    _in_head = False
+    _head = 0  # bytes of it that came
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base does
         super().connection_made(transport)
@@ -31,10 +37,30 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self._head += len(data)
+        if self._in_head and self._head > MOST_HEAD and not self.transport.is_closing():
+            self.send_400_response(_TOO_LONG)
         if self._answering():
             self._head_came()
         else:
             self._wait_for_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head = True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What follows a body is no header of the request: whoever has read those must not find others later.
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD:
+            raise ValueError(_TOO_LONG)  # the parser makes a 400 of it
+        if self.url == b"*":  # of OPTIONS: no path of ours, and none that the base could read
+            self.url = b"/*"
+        super().on_headers_complete()
 
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from pydantic import SecretStr
 
+from watcher.engine.plan import Matcher
 from watcher.model.deploy import Parsed
 from watcher.model.service import Service
 from watcher.model.tickets import Ticket
@@ -57,6 +58,7 @@ class Web:
         observe: told of every answered request: route template, method, status, seconds.
         count: told of every deploy message: hook, and what became of it (a `Received.outcome`, or `unauthenticated`,
             `malformed`, `unavailable`).
+        matcher: finds the services of a deploy.
     """
 
     database: Database
@@ -75,6 +77,10 @@ class Web:
     rates: Rates = field(default_factory=Rates)
     observe: Callable[[str, str, int, float], None] = _unobserved
     count: Callable[[str, str], None] = _uncounted
+    matcher: Matcher = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matcher", Matcher(self.services.values()))
 
 
 def web_of(request: Request) -> Web:

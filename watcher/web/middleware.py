@@ -9,6 +9,7 @@ import math
 
 from fastapi import HTTPException
 from fastapi.responses import Response
+from starlette.datastructures import State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from watcher.kit import clock
@@ -41,10 +42,11 @@ _UNLIMITED = frozenset({"/healthz"})  # a flood must not get the daemon restarte
 
 
 class Guard:
-    """The outermost layer."""
+    """The outermost layer; `state` is the application's, which holds its context."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, state: State) -> None:
         self._app = app
+        self._state = state
         self._limiter = Limiter(Rates())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +54,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began = clock.monotonic()
-        web: Web = scope["app"].state.web  # read anew each time: a reload changes it
+        web: Web = self._state.web  # read anew each time: a reload changes it
         self._limiter.rates = web.rates
         client, proves = web.proxies.client(scope), _proves(scope)
         status = 0

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from watcher.engine import plan
+from watcher.engine.plan import Matcher
 from watcher.model.deploy import Deploy, DeployEvent, Parsed, Phase
 from watcher.model.order import RollbackState
 from watcher.model.service import Service
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, orders, watches
-from watcher.store.database import Database, Tx
+from watcher.store.database import Tx
 from watcher.store.orders import Order
+from watcher.web.batches import Batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class Received:
     outcome: str
 
 
-def receive(
-    database: Database,
-    services: Mapping[str, Service],
+async def receive(
+    batches: Batches,
+    services: Matcher,
     hook: str,
     parsed: Parsed,
     body: bytes,
@@ -60,7 +61,7 @@ def receive(
         deploys.remember_delivery(tx, key, received_at, answer)
         return _answer(answer, vendor=vendor, repeated=not changed)
 
-    return database.together(store)
+    return await batches.run(store)
 
 
 def _answer(answer: dict[str, Any], *, vendor: bool, repeated: bool) -> Received:
@@ -76,7 +77,7 @@ def _answer(answer: dict[str, Any], *, vendor: bool, repeated: bool) -> Received
 
 def _store_event(
     tx: Tx,
-    services: Mapping[str, Service],
+    services: Matcher,
     event: DeployEvent,
     identity: str,
     hook: str,
@@ -86,7 +87,7 @@ def _store_event(
     """Stores one event and adds its ids to `answer`; whether anything changed."""
     known = deploys.by_identity(tx, identity)
     deploy = plan.merge(known, event, identity=identity, hook=hook, received_at=received_at)
-    matched = plan.matching(deploy.attributes, services.values())
+    matched = services.matching(deploy.attributes)
     deploy = replace(deploy, services=tuple(service.name for service in matched))
     answer["deploy_id"] = deploy.id
     if deploy == known:
@@ -96,23 +97,23 @@ def _store_event(
     if not matched:
         answer["unwatched"] = {
             "reason": "no configured service matches this deploy; it is recorded as unwatched",
-            "expected": f"one of the services {', '.join(sorted(services)) or '(none is configured)'}",
+            "expected": f"one of the services {', '.join(services.names) or '(none is configured)'}",
         }
         return True
     if deploy.phase is Phase.FINISHED:
         for service in matched:
-            answer["watch_ids"].append(_begin(tx, deploy, service, received_at, answer))
+            answer["watch_ids"].append(_begin(tx, deploy, service, received_at, answer, new=known is None))
     return True
 
 
-def _begin(tx: Tx, deploy: Deploy, service: Service, now: float, answer: dict[str, Any]) -> str:
+def _begin(tx: Tx, deploy: Deploy, service: Service, now: float, answer: dict[str, Any], *, new: bool) -> str:
     """Opens a watch, or confirms the rollback that this deploy is; the watch's id."""
     receipt = _receipt(tx, deploy, service)
     if receipt is not None:
         answer["receipt_of"] = receipt.id
         return _confirm(tx, receipt, deploy, now)
     watch = plan.new_watch(deploy, service, now)
-    if watches.get(tx, watch.id) is not None:
+    if not new and watches.exists(tx, watch.id):
         return watch.id
     newer = None
     for other in watches.active(tx, service.name, deploy.environment):
@@ -134,7 +135,7 @@ def _receipt(tx: Tx, deploy: Deploy, service: Service) -> Order | None:
         known = orders.rollback(tx, deploy.rollback_id)
         if known is not None and known.target == service.name:
             return known
-    under_way = orders.open_rollbacks(tx, [service.name])
+    under_way = orders.open_rollbacks(tx, service.name)
     if not under_way:
         return None
     newest = {watch.id for watch in watches.history(tx, service.name, deploy.environment, limit=1)}
@@ -163,7 +164,7 @@ def _supersede(tx: Tx, watch: Watch, deploy: Deploy, now: float) -> None:
     """Ends a watch whose deploy is no longer what users meet, and whatever rollback it still had in mind."""
     watches.change(tx, plan.supersede(watch, deploy, now))
     watches.log(tx, watch.id, now, "superseded", f"deploy {deploy.version} took its place")
-    order = orders.rollback_of(tx, watch.id)
+    order = None if watch.rollback_id is None else orders.rollback_of(tx, watch.id)
     if order is None:
         return
     if order.state in (RollbackState.PLANNED, RollbackState.APPROVED):

@@ -9,14 +9,14 @@ from threading import Event, Thread
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
 from watcher import __version__
 from watcher.errors import WatcherError
 from watcher.kit import clock
 from watcher.web import answers, api, drills, hooks, page, probes
-from watcher.web.connections import MOST_CONNECTIONS, MOST_HEAD, PatientProtocol
+from watcher.web.batches import Batches
+from watcher.web.connections import MOST_CONNECTIONS, PatientProtocol
 from watcher.web.context import Token, Web
 from watcher.web.live import Live
 from watcher.web.middleware import Guard
@@ -36,10 +36,10 @@ def create_app(web: Web) -> FastAPI:
         description="Tell of deploys, ask how they did, decide about rollbacks. Times are unix seconds.",
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Guard)],
     )
     app.state.web = web
     app.state.live = Live(web.database)
+    app.state.batches = Batches(web.database)
     answers.install(app)
     for room in (probes, hooks, api, drills, page):
         app.include_router(room.router)
@@ -70,7 +70,7 @@ class Server:
         # It warns of every request that is none, and of every one too many: a stranger must not fill the log.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         config = uvicorn.Config(
-            app,
+            Guard(hooks.Shortcut(app), app.state),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -78,7 +78,6 @@ class Server:
             server_header=False,
             proxy_headers=False,
             http=PatientProtocol,
-            h11_max_incomplete_event_size=MOST_HEAD,
             limit_concurrency=MOST_CONNECTIONS,
         )
         self._server = uvicorn.Server(config)

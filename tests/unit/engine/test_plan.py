@@ -48,7 +48,24 @@ def test_without_any_id_service_environment_version_and_time_are_the_identity() 
     ],
 )
 def test_a_service_matches_when_every_pattern_fits(match: dict[str, str], fits: bool) -> None:
-    assert bool(plan.matching(event().attributes, [service(match=match)])) is fits
+    assert bool(plan.Matcher([service(match=match)]).matching(event().attributes)) is fits
+
+
+def test_of_many_services_those_that_fit_are_found_in_their_own_order() -> None:
+    here = {"environment": "production"}
+    fleet = [service(f"s{number}", match={"service": f"s{number}"} | here) for number in range(50)]
+    fleet.insert(20, service("wild", match={"service": "s*"}))
+    fleet += [service("all", match=here), service("other", match={"service": "s7", "team": "x"})]
+    matcher = plan.Matcher(fleet)
+
+    def found(**attributes: str) -> list[str]:
+        return [one.name for one in matcher.matching(attributes)]
+
+    assert found(service="s7", environment="production") == ["s7", "wild", "all"]
+    assert found(service="s30", environment="production") == ["wild", "s30", "all"]
+    assert found(service="s7", team="x") == ["wild", "other"]
+    assert found(service="shop", environment="staging") == ["wild"]
+    assert found(version="v1") == []
 
 
 def test_events_of_one_deploy_add_up_in_any_order() -> None:

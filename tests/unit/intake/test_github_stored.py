@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from support.made import service
 from support.plain_tools import plain_tools
+from support.receiving import receive
 from support.sqlite_store import sqlite_store
 
 from watcher.intake.github import GitHub, GitHubOptions
 from watcher.kit import clock
 from watcher.store import deploys
 from watcher.store.database import Database
-from watcher.web.receive import Received, receive
+from watcher.web.receive import Received
 
 DATA = Path(__file__).parents[2] / "conformance" / "data" / "github"
 GITHUB = GitHub("acme", GitHubOptions.model_validate({"secret": "s3cret-s3cret"}), plain_tools())

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from support.made import NOW, deploy, event, service, watch
 from support.orders import an_order
 from support.postgresql_server import PostgresqlServer
+from support.receiving import receive
 from support.sqlite_store import sqlite_store
 
 from watcher.errors import LeaseLostError, StoreUnavailableError
@@ -25,7 +26,6 @@ from watcher.model.watch import WatchState
 from watcher.store import claims, deploys, memory, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import Order
-from watcher.web.receive import receive
 
 SERVICES = {"checkout": service()}
 

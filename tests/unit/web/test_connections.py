@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from support.web_server import Running
+from support.web_server import HOOK_TOKEN, Running
 
 from watcher.web import connections, middleware
 
@@ -99,6 +99,25 @@ def test_an_endless_head_is_cut_off(daemon: Running) -> None:
             connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nx-a: " + b"a" * 4 * connections.MOST_HEAD)
         answer, _ = _until_closed(connection)
     assert not answer or answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_long_head_in_one_piece_is_refused(daemon: Running) -> None:
+    with _connected(daemon) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-a: " + b"a" * connections.MOST_HEAD + b"\r\n\r\n")
+        answer, _ = _until_closed(connection)
+    assert not answer or answer.startswith(b"HTTP/1.1 400 ")
+    assert daemon.get("/healthz").status == 200
+
+
+def test_what_follows_a_body_proves_nothing(daemon: Running) -> None:
+    """A header after the body came too late to be counted as an attempt to prove something."""
+    head = b"POST /hooks/pipeline HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    with _connected(daemon) as connection:
+        connection.sendall(head + b"2\r\n{}\r\n")
+        time.sleep(0.1)
+        connection.sendall(b"0\r\nauthorization: Bearer %s\r\n\r\n" % HOOK_TOKEN.encode())
+        answer, _ = _until_closed(connection)
+    assert answer.startswith(b"HTTP/1.1 401 ")
 
 
 def test_one_client_cannot_take_every_connection(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_a_drill_goes_the_way_of_a_rollback_and_counts_as_none(
     assert "answered 202 (run-17)" in text
     with seeded.database.read() as tx:
         assert (orders.spent(tx, seeded.now - 86400), watches.listing(tx, limit=50)) == before
-        assert not orders.open_rollbacks(tx, ["basket"])
+        assert not orders.open_rollbacks(tx, "basket")
     exposed = metrics.exposition("")[0].decode()
     assert 'watcher_drills_total{service="checkout",state="accepted"} 1.0' in exposed
     assert "watcher_rollbacks_total{" not in exposed

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.made import NOW, event, service
 from support.orders import an_order
+from support.receiving import receive
 from support.sqlite_store import sqlite_store
 
 from watcher.errors import ConflictError, NotFoundError
@@ -20,7 +21,7 @@ from watcher.store import deploys, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import Order
 from watcher.web.decide import decide, stop
-from watcher.web.receive import Received, receive
+from watcher.web.receive import Received
 
 SERVICES = {"checkout": service(), "search": service("search")}
 

@@ -97,7 +97,7 @@ def test_every_answer_is_guarded(shown: Running, path: str) -> None:
 def test_requests_are_observed_by_route_never_by_path(daemon: Running) -> None:
     daemon.get("/watches/w-0043")
     daemon.get("/some/where")
-    daemon.ask("BREW", "/healthz")
+    daemon.ask("PROPFIND", "/healthz")
     assert daemon.saw("/watches/{watch_id}", "GET", 200)
     assert daemon.saw("unmatched", "GET", 404)
     assert daemon.saw("/healthz", "OTHER", 405)
