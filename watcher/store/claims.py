@@ -6,13 +6,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, true, update
+from sqlalchemy import bindparam, select, true, update
 
 from watcher.errors import LeaseLostError
 from watcher.model.watch import Watch, WatchState
 from watcher.store.database import Tx, database_time, free_to_take
+from watcher.store.prepared import Prepared
 from watcher.store.schema import watches
 from watcher.store.watch_rows import OPEN, SELECT, progress, to_watch
+
+_OURS = update(watches).where(
+    watches.c.id == bindparam("the_id"),
+    watches.c.fence == bindparam("the_fence"),
+    watches.c.lease_until > database_time(),
+    watches.c.state.in_(OPEN),
+)
+_SAVE = Prepared(_OURS)
+_SAVE_AND_RELEASE = Prepared(_OURS.values(lease_until=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +66,8 @@ def save(tx: Tx, claim: Claim, watch: Watch, *, release: bool = False) -> None:
     Raises:
         LeaseLostError: someone else holds the watch by now, or a deploy or a person has ended it; nothing was written.
     """
-    changed = tx.execute(
-        update(watches)
-        .where(
-            watches.c.id == watch.id,
-            watches.c.fence == claim.fence,
-            watches.c.lease_until > database_time(),
-            watches.c.state.in_(OPEN),
-        )
-        .values(progress(watch) | ({"lease_until": 0.0} if release else {}))
-    )
-    if not changed.rowcount:
+    saving = _SAVE_AND_RELEASE if release else _SAVE
+    if not saving.write(tx, {"the_id": watch.id, "the_fence": claim.fence, **progress(watch)}):
         raise LeaseLostError(f"watch {watch.id} is no longer ours")
 
 

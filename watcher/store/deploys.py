@@ -11,29 +11,34 @@ from sqlalchemy import Row, bindparam, select
 from watcher.model.deploy import Deploy, Phase
 from watcher.store import codec
 from watcher.store.database import Tx
+from watcher.store.prepared import Prepared
 from watcher.store.schema import deliveries, deploys
-from watcher.store.upsert import upsert
+from watcher.store.upsert import upserting
 
-_ANSWER = select(deliveries.c.answer).where(
-    deliveries.c.key == bindparam("the_key"), deliveries.c.received_at > bindparam("since")
+_ANSWER = Prepared(
+    select(deliveries.c.answer).where(
+        deliveries.c.key == bindparam("the_key"), deliveries.c.received_at > bindparam("since")
+    )
 )
-_BY_IDENTITY = select(deploys).where(deploys.c.identity == bindparam("the_identity"))
+_REMEMBER = Prepared(upserting(deliveries, "key"))
+_BY_IDENTITY = Prepared(select(deploys).where(deploys.c.identity == bindparam("the_identity")))
+_PUT = Prepared(upserting(deploys, "id"))
 
 
 def delivery(tx: Tx, key: str, since: float = 0.0) -> Any:
     """What was answered to the delivery `key`, if it came after `since`; else None."""
-    row = tx.execute(_ANSWER, {"the_key": key, "since": since}).scalar_one_or_none()
-    return None if row is None else json.loads(row)
+    row = _ANSWER.first(tx, the_key=key, since=since)
+    return None if row is None else json.loads(row.answer)
 
 
 def remember_delivery(tx: Tx, key: str, received_at: float, answer: Any) -> None:
     """Keeps the JSON answer to a delivery for its repeats."""
     row = {"key": key, "received_at": received_at, "answer": codec.compact(answer)}
-    tx.execute(upsert(tx, deliveries, ["key"]), row)
+    _REMEMBER.write(tx, row)
 
 
 def by_identity(tx: Tx, identity: str) -> Deploy | None:
-    row = tx.execute(_BY_IDENTITY, {"the_identity": identity}).one_or_none()
+    row = _BY_IDENTITY.first(tx, the_identity=identity)
     return None if row is None else _deploy(row)
 
 
@@ -75,7 +80,7 @@ def put(tx: Tx, deploy: Deploy) -> None:
         "links": codec.compact(dict(deploy.links)),
         "rollback_id": deploy.rollback_id,
     }
-    tx.execute(upsert(tx, deploys, ["id"]), {"id": deploy.id, **values})
+    _PUT.write(tx, {"id": deploy.id, **values})
 
 
 def _deploy(row: Row[Any]) -> Deploy:

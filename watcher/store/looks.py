@@ -16,7 +16,11 @@ from watcher.model.record import Record
 from watcher.model.series import Floats, Series
 from watcher.store import codec
 from watcher.store.database import Tx
+from watcher.store.prepared import Prepared
 from watcher.store.schema import calibrations, looks, points
+
+_INSERT = Prepared(insert(looks))
+_APPEND = Prepared(insert(points))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +52,20 @@ def add(tx: Tx, look: Look, *, new: bool = False) -> None:
     """Writes a look; a look at the same time replaces it, unless it is known to be `new`."""
     if not new:
         tx.execute(delete(looks).where(looks.c.watch_id == look.watch_id, looks.c.at == look.at))
-    tx.execute(
-        insert(looks).values(
-            watch_id=look.watch_id,
-            at=look.at,
-            made_at=look.made_at,
-            outcome=look.decision.outcome.value if look.decision.outcome else None,
-            reason=look.decision.reason.value,
-            sentence=look.decision.sentence,
-            score=look.decision.score,
-            findings=codec.dump(look.findings),
-            failures=codec.compact(dict(look.failures)),
-            record=None if look.record is None else codec.dump(look.record),
-        )
+    _INSERT.write(
+        tx,
+        {
+            "watch_id": look.watch_id,
+            "at": look.at,
+            "made_at": look.made_at,
+            "outcome": look.decision.outcome.value if look.decision.outcome else None,
+            "reason": look.decision.reason.value,
+            "sentence": look.decision.sentence,
+            "score": look.decision.score,
+            "findings": codec.dump(look.findings),
+            "failures": codec.compact(dict(look.failures)),
+            "record": None if look.record is None else codec.dump(look.record),
+        },
     )
 
 
@@ -94,8 +99,7 @@ def add_points(tx: Tx, watch_id: str, signal: str, series: Series, band: Band | 
 def append_points(tx: Tx, watch_id: str, added: Mapping[str, tuple[Series, Band | None]]) -> None:
     """Writes points of several signals that are all newer than what is there."""
     rows = [row for signal, (series, band) in added.items() for row in _rows(watch_id, signal, series, band)]
-    if rows:
-        tx.execute(insert(points), rows)
+    _APPEND.write_all(tx, rows)
 
 
 def _rows(watch_id: str, signal: str, series: Series, band: Band | None) -> list[dict[str, Any]]:

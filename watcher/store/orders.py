@@ -14,6 +14,7 @@ from watcher.errors import ConflictError, LeaseLostError
 from watcher.model.order import Hold, Note, RollbackOrder, RollbackState
 from watcher.store import codec
 from watcher.store.database import Tx, database_time, free_to_take, locked
+from watcher.store.prepared import Prepared
 from watcher.store.schema import orders, spelled
 
 ROLLBACK, DRILL, NOTE = "rollback", "drill", "note"
@@ -27,10 +28,14 @@ OPEN_ROLLBACKS = (
 
 _ROLLBACKS = select(orders).where(orders.c.kind == spelled(ROLLBACK))
 _BY_ID = _ROLLBACKS.where(orders.c.id == bindparam("the_id"))
-_OF_WATCH = _ROLLBACKS.where(orders.c.watch_id == bindparam("the_watch"))
-_OPEN = _ROLLBACKS.where(
-    orders.c.target == bindparam("the_target"), orders.c.state.in_([spelled(state.value) for state in OPEN_ROLLBACKS])
-).order_by(orders.c.created_at.desc())
+_OF_WATCH = Prepared(_ROLLBACKS.where(orders.c.watch_id == bindparam("the_watch")), locks=orders)
+_OPEN = Prepared(
+    _ROLLBACKS.where(
+        orders.c.target == bindparam("the_target"),
+        orders.c.state.in_([spelled(state.value) for state in OPEN_ROLLBACKS]),
+    ).order_by(orders.c.created_at.desc()),
+    locks=orders,
+)
 
 
 class NoteState(StrEnum):
@@ -165,13 +170,13 @@ def change(tx: Tx, order: Order) -> None:
 
 
 def rollback_of(tx: Tx, watch_id: str) -> Order | None:
-    row = tx.execute(locked(tx, _OF_WATCH, orders), {"the_watch": watch_id}).one_or_none()
+    row = _OF_WATCH.first(tx, the_watch=watch_id)
     return None if row is None else _order(row)
 
 
 def open_rollbacks(tx: Tx, service: str) -> Sequence[Order]:
     """Rollbacks of a service that are decided and not yet finished, newest first."""
-    return [_order(row) for row in tx.execute(locked(tx, _OPEN, orders), {"the_target": service})]
+    return [_order(row) for row in _OPEN.rows(tx, the_target=service)]
 
 
 def spent(tx: Tx, since: float) -> Mapping[str, int]:

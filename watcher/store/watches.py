@@ -11,24 +11,27 @@ from watcher.model.decision import Outcome
 from watcher.model.service import Service
 from watcher.model.watch import Watch, WatchState
 from watcher.store import codec
-from watcher.store.database import Tx, locked
+from watcher.store.database import Tx
+from watcher.store.prepared import Prepared
 from watcher.store.schema import events, orders, watches
 from watcher.store.watch_rows import OPEN, ROLLBACK, SELECT, progress, to_policy, to_watch
 
 _OF_SERVICE = SELECT.where(watches.c.service == bindparam("service"), watches.c.environment == bindparam("environment"))
-_BY_ID = SELECT.where(watches.c.id == bindparam("watch_id"))
-_KNOWN = select(watches.c.id).where(watches.c.id == bindparam("watch_id"))
-_ACTIVE = _OF_SERVICE.where(watches.c.state.in_(OPEN)).order_by(watches.c.finished_at)
+_BY_ID = Prepared(SELECT.where(watches.c.id == bindparam("watch_id")), locks=watches)
+_KNOWN = Prepared(select(watches.c.id).where(watches.c.id == bindparam("watch_id")))
+_ACTIVE = Prepared(_OF_SERVICE.where(watches.c.state.in_(OPEN)).order_by(watches.c.finished_at), locks=watches)
 _HISTORY = _OF_SERVICE.order_by(watches.c.finished_at.desc()).limit(bindparam("most"))
-_INSERT = insert(watches)
-_CHANGE = update(watches).where(watches.c.id == bindparam("the_id")).values(fence=watches.c.fence + 1, lease_until=0.0)
-_LOG = insert(events)
+_INSERT = Prepared(insert(watches))
+_CHANGE = Prepared(
+    update(watches).where(watches.c.id == bindparam("the_id")).values(fence=watches.c.fence + 1, lease_until=0.0)
+)
+_LOG = Prepared(insert(events).inline())
 
 
 def open_watch(tx: Tx, watch: Watch) -> None:
     """Writes a new watch."""
-    tx.execute(
-        _INSERT,
+    _INSERT.write(
+        tx,
         {
             "id": watch.id,
             "deploy_id": watch.deploy_id,
@@ -48,12 +51,12 @@ def open_watch(tx: Tx, watch: Watch) -> None:
 
 
 def get(tx: Tx, watch_id: str) -> Watch | None:
-    row = tx.execute(locked(tx, _BY_ID, watches), {"watch_id": watch_id}).one_or_none()
+    row = _BY_ID.first(tx, watch_id=watch_id)
     return None if row is None else to_watch(row)
 
 
 def exists(tx: Tx, watch_id: str) -> bool:
-    return tx.execute(_KNOWN, {"watch_id": watch_id}).one_or_none() is not None
+    return _KNOWN.first(tx, watch_id=watch_id) is not None
 
 
 def of_deploy(tx: Tx, deploy_id: str) -> Sequence[Watch]:
@@ -94,8 +97,7 @@ def listing(
 
 def active(tx: Tx, service: str, environment: str) -> Sequence[Watch]:
     """Watches of a service that have not ended, oldest first."""
-    asked = {"service": service, "environment": environment}
-    return [to_watch(row) for row in tx.execute(locked(tx, _ACTIVE, watches), asked)]
+    return [to_watch(row) for row in _ACTIVE.rows(tx, service=service, environment=environment)]
 
 
 def open_policies(tx: Tx) -> Sequence[Service]:
@@ -135,12 +137,12 @@ def change(tx: Tx, watch: Watch) -> None:
     """Writes a watch whoever holds it: for what comes from outside (a newer deploy, a person). A look in flight
     then loses its fence.
     """
-    tx.execute(_CHANGE, {"the_id": watch.id, **progress(watch)})
+    _CHANGE.write(tx, {"the_id": watch.id, **progress(watch)})
 
 
 def log(tx: Tx, watch_id: str, at: float, event: str, text: str) -> None:
     """Adds a line to the watch's audit log."""
-    tx.execute(_LOG, {"watch_id": watch_id, "at": at, "event": event, "text": text})
+    _LOG.write(tx, {"watch_id": watch_id, "at": at, "event": event, "text": text})
 
 
 @dataclass(frozen=True, slots=True)
