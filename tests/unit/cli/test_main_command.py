@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -38,3 +39,13 @@ def test_the_help_imports_no_command() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=200)
     assert result.returncode == 0, result.stderr
+
+
+def test_numpy_works_in_the_thread_that_asks() -> None:
+    code = (
+        "import os, watcher, numpy as np; np.linalg.solve(np.eye(500), np.ones(500)); "
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    surroundings = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=surroundings)
+    assert result.stdout.strip() == "1"
