@@ -6,15 +6,35 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select, true, update
+from sqlalchemy import ColumnElement, Float, bindparam, select, true, update
 
 from watcher.errors import LeaseLostError
 from watcher.model.watch import Watch, WatchState
 from watcher.store.database import Tx, database_time, free_to_take
 from watcher.store.prepared import Prepared
-from watcher.store.schema import watches
+from watcher.store.schema import spelled, watches
 from watcher.store.watch_rows import OPEN, SELECT, progress, to_watch
 
+
+def _taking(wanted: ColumnElement[bool]) -> Prepared:
+    lease = bindparam("lease", type_=Float)
+    free = (
+        select(watches.c.id)
+        .where(watches.c.next_look_at <= bindparam("the_time"), wanted, free_to_take(watches.c.lease_until, lease))
+        .order_by(watches.c.next_look_at)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+    )
+    return Prepared(
+        update(watches)
+        .where(watches.c.id.in_(free.scalar_subquery()))
+        .values(owner=bindparam("the_owner"), lease_until=database_time() + lease, fence=watches.c.fence + 1)
+        .returning(watches.c.id, watches.c.fence)
+    )
+
+
+_NEW = watches.c.state == spelled(WatchState.SCHEDULED.value)
+_TAKE = {None: _taking(true()), True: _taking(_NEW), False: _taking(~_NEW)}
 _OURS = update(watches).where(
     watches.c.id == bindparam("the_id"),
     watches.c.fence == bindparam("the_fence"),
@@ -40,22 +60,8 @@ def take_due(
 
     `first`: only those that were never looked at, or only those that were.
     """
-    new = watches.c.state == WatchState.SCHEDULED.value
-    wanted = true() if first is None else new if first else ~new
-    free = (
-        select(watches.c.id)
-        .where(watches.c.next_look_at <= now, wanted, free_to_take(watches.c.lease_until, lease_seconds))
-        .order_by(watches.c.next_look_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    taken = tx.execute(
-        update(watches)
-        .where(watches.c.id.in_(free.scalar_subquery()))
-        .values(owner=owner, lease_until=database_time() + lease_seconds, fence=watches.c.fence + 1)
-        .returning(watches.c.id, watches.c.fence)
-    ).all()
-    fences = {row.id: row.fence for row in taken}
+    asked = {"the_time": now, "the_owner": owner, "most": limit, "lease": lease_seconds}
+    fences = {row.id: row.fence for row in _TAKE[first].rows(tx, **asked)}
     rows = tx.execute(SELECT.where(watches.c.id.in_(fences)).order_by(watches.c.next_look_at)) if fences else ()
     return [Claim(to_watch(row), fences[row.id]) for row in rows]
 

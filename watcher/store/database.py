@@ -44,7 +44,7 @@ def _postgresql_time(_element: Any, _compiler: Any, **_options: Any) -> str:
     return "extract(epoch from clock_timestamp())::float8"
 
 
-def free_to_take(lease_until: Any, lease_seconds: float) -> Any:
+def free_to_take(lease_until: Any, lease_seconds: Any) -> Any:
     """Whether nobody holds a row: its lease has ended, or ends later than any can, for the clock was set back."""
     return or_(lease_until < database_time(), lease_until > database_time() + 2 * lease_seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +94,7 @@ def add_points(tx: Tx, watch_id: str, signal: str, series: Series, band: Band | 
             points.c.at <= float(series.times[-1]),
         )
     )
-    tx.execute(insert(points), _rows(watch_id, signal, series, band))
+    _APPEND.write_all(tx, _rows(watch_id, signal, series, band))
 
 
 def append_points(tx: Tx, watch_id: str, added: Mapping[str, tuple[Series, Band | None]]) -> None:
@@ -144,7 +145,7 @@ def _drawable(values: Floats) -> Floats:
 
 
 def _stored(value: float) -> float | None:
-    return None if np.isnan(value) else value  # an infinity is kept: the look that judged it saw it
+    return None if math.isnan(value) else value  # an infinity is kept: the look that judged it saw it
 
 
 def _look(row: Row[Any]) -> Look:

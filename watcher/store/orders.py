@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Float, Row, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from watcher.errors import ConflictError, LeaseLostError
@@ -35,6 +35,20 @@ _OPEN = Prepared(
         orders.c.state.in_([spelled(state.value) for state in OPEN_ROLLBACKS]),
     ).order_by(orders.c.created_at.desc()),
     locks=orders,
+)
+_LEASE = bindparam("lease", type_=Float)
+_FREE = (
+    select(orders.c.id)
+    .where(orders.c.next_at <= bindparam("the_time"), free_to_take(orders.c.lease_until, _LEASE))
+    .order_by(orders.c.next_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_TAKE = Prepared(
+    update(orders)
+    .where(orders.c.id.in_(_FREE.scalar_subquery()))
+    .values(owner=bindparam("the_owner"), lease_until=database_time() + _LEASE, fence=orders.c.fence + 1)
+    .returning(orders)
 )
 
 
@@ -107,19 +121,7 @@ def add(tx: Tx, order: Order) -> None:
 
 def claim_due(tx: Tx, now: float, owner: str, limit: int, lease_seconds: float) -> Sequence[Order]:
     """Takes up to `limit` orders that are due at `now` and that nobody holds, oldest first."""
-    free = (
-        select(orders.c.id)
-        .where(orders.c.next_at <= now, free_to_take(orders.c.lease_until, lease_seconds))
-        .order_by(orders.c.next_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = tx.execute(
-        update(orders)
-        .where(orders.c.id.in_(free.scalar_subquery()))
-        .values(owner=owner, lease_until=database_time() + lease_seconds, fence=orders.c.fence + 1)
-        .returning(orders)
-    ).all()
+    rows = _TAKE.rows(tx, the_time=now, the_owner=owner, most=limit, lease=lease_seconds)
     return sorted((_order(row) for row in rows), key=lambda order: (order.kind != ROLLBACK, order.created_at))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, Select, Table
+from sqlalchemy import Executable, Table
 from sqlalchemy.exc import DBAPIError
 
 from watcher.store.database import Tx, locked
@@ -97,7 +97,5 @@ class Prepared:
             statement = locked(tx, statement, self._locks)
         made = statement.compile(dialect=tx.dialect, column_keys=list(given))
         order = tuple(made.positiontup) if made.positional else None
-        if not isinstance(statement, Select):
-            return _Compiled(str(made), order, made.params, tuple)
-        row = namedtuple("Row", [column.name for column in statement.selected_columns])  # type: ignore[misc]  # noqa: PYI024  # its columns are the statement's
+        row = namedtuple("Row", [column.name for column in statement.exported_columns])  # type: ignore[misc]  # noqa: PYI024  # its columns are the statement's
         return _Compiled(str(made), order, made.params, row._make)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -99,7 +100,7 @@ def replaced_of(tx: Tx, watch_id: str, signal: str) -> Sequence[Replaced]:
 
 
 def _stored(value: float) -> float | None:
-    return None if np.isnan(value) else value  # as the points themselves are kept
+    return None if math.isnan(value) else value  # as the points themselves are kept
 
 
 def _read(value: float | None) -> float:
