@@ -25,7 +25,7 @@ NAMED = ("--environment", "production", "--bad-version", "v2", "--target-version
 
 
 def test_a_drill_prints_its_steps(tmp_path: Path) -> None:
-    answers = iter([Answer.of({"id": "run-17"}, 202), Answer(503), Answer(403)])
+    answers = iter([Answer.of({"id": "run-17"}, 202), Answer(503), Answer(403, delay=1.0)])
 
     def answer(request: Request) -> Answer:
         return next(answers) if request.path == "/rollback" else Answer(200, body=b"orders_total 1\n")

@@ -58,7 +58,7 @@ def drill(
 def follow(client: Client, ordered: Mapping[str, Any], timeout: float) -> Mapping[str, Any] | None:
     """Says every attempt that failed, until the drill is settled; None if the time is over before."""
     deadline = clock.monotonic() + timeout
-    said = 0
+    said, due = 0, ordered["next_at"]
     while clock.monotonic() < deadline:
         try:
             drill: Mapping[str, Any] = client.get(f"/api/v1/drills/{quote(ordered['id'], safe='')}")
@@ -66,10 +66,11 @@ def follow(client: Client, ordered: Mapping[str, Any], timeout: float) -> Mappin
             say(f"waiting   {error.message}", err=True)
             clock.wait(Event(), 2.0)
             continue
-        if drill["attempts"] > said and (drill["detail"] or drill["next_at"] is None):
-            said = drill["attempts"]
+        # A call under way is counted already; all else is as the one before left it.
+        if drill["attempts"] > said and drill["next_at"] != due:
+            said, due = drill["attempts"], drill["next_at"]
             say(f"sent      attempt {said}")
-            if drill["next_at"] is not None:
+            if due is not None:
                 say(f"failed    {drill['detail']}; tried again")
         if drill["next_at"] is None:
             return drill
