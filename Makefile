@@ -3,6 +3,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
+# Most tests wait more than they work. A file is one process's, so that what its tests share is started once.
+WORKERS ?= 3
+PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Real servers that the tests run against.
 SERVERS := prometheus prometheus-alertmanager chromium postgresql faketime request-tracker5 rt5-db-sqlite rt5-standalone
 
@@ -15,10 +18,10 @@ demo: .venv/run ## a shop, a good deploy, a bad deploy, a rollback; STAY=1 keeps
 	@$(BIN)/python -m watcher.demo
 
 test: .venv/dev servers lint ## everything that must pass
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q $(PARALLEL)
 
 unit: .venv/dev ## the quick tests only
-	$(BIN)/pytest -q tests/unit tests/replay
+	$(BIN)/pytest -q $(PARALLEL) tests/unit tests/replay
 
 soak: .venv/dev servers ## the long forms of tests, with their figures; SOAK_MINUTES, SOAK_MOMENTS, SOAK_WATCHES shorten them
 	$(BIN)/pytest -q -s -m soak

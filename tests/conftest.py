@@ -12,6 +12,14 @@ from support.postgresql_server import PostgresqlServer
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+_WAIT = ("faults", "end_to_end")  # folders of tests that mostly wait
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that wait begin first, in random order among themselves: at the end they would wait alone."""
+    items.sort(key=lambda item: item.path.parent.name not in _WAIT)
+
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -40,7 +41,7 @@ def require(*names: str) -> list[str]:
 # for each of the processes that pytest-xdist starts ("gw0", "gw1", ...), begun anywhere.
 _FIRST, _EACH = 10_000, 2_000
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
-_PORTS = itertools.count(os.getpid())
+_PORTS = itertools.count(secrets.randbelow(_EACH))
 
 
 def free_port() -> int:

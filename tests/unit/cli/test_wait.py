@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,18 +32,23 @@ def _wait(url: str, *arguments: str, token: str | None = None) -> Result:
     return CliRunner().invoke(cli, ["wait", *arguments], env={"WATCHER_URL": url, "WATCHER_TOKEN": token})
 
 
-def _waiting(url: str, watch_id: str) -> subprocess.Popen[str]:
-    """A process that waits, and has said what it waits for."""
+@contextmanager
+def _waiting(url: str, watch_id: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that waits, and has said what it waits for; it hears an interrupt, also if these tests do not."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "watcher", "wait", watch_id],
+        ["env", "--default-signal=INT", sys.executable, "-m", "watcher", "wait", watch_id],
         env={**os.environ, "WATCHER_URL": url},
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[3],
     )
-    assert process.stderr is not None
-    assert "no harm" in process.stderr.readline()
-    return process
+    try:
+        assert process.stderr is not None
+        assert "no harm" in process.stderr.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def _later(seconds: float, seeded: Seeded, watch: Watch) -> threading.Timer:
@@ -142,19 +149,19 @@ def test_no_daemon_is_five_and_one_line() -> None:
 def test_a_restart_of_the_daemon_is_outlived(seeded: Seeded) -> None:
     port = free_port()
     web = web_of(seeded.database, lambda: seeded.now)
-    with serving(web) as first:
-        first.server.stop()
-        first.server.start(create_app(web), "127.0.0.1", port)
-        process = _waiting(f"http://127.0.0.1:{port}", seeded.watching.id)
-    assert process.stderr is not None
-    assert any("cannot reach the watcher" in line for line in process.stderr)
-    with seeded.database.write() as tx:
-        watches.change(tx, replace(seeded.watching, outcome=Outcome.HEALTHY))
-    with serving(web) as second:
-        second.server.stop()
-        second.server.start(create_app(web), "127.0.0.1", port)
-        process.communicate(timeout=60)
-    assert process.returncode == 0
+    with ExitStack() as stack:
+        with serving(web) as first:
+            first.server.stop()
+            first.server.start(create_app(web), "127.0.0.1", port)
+            process = stack.enter_context(_waiting(f"http://127.0.0.1:{port}", seeded.watching.id))
+        assert process.stderr is not None
+        assert any("cannot reach the watcher" in line for line in process.stderr)
+        with seeded.database.write() as tx:
+            watches.change(tx, replace(seeded.watching, outcome=Outcome.HEALTHY))
+        with serving(web) as second:
+            second.server.stop()
+            second.server.start(create_app(web), "127.0.0.1", port)
+            assert process.wait(60) == 0
 
 
 def test_a_token_is_needed_and_never_shown(seeded: Seeded) -> None:
@@ -199,10 +206,9 @@ def test_usage_is_two(arguments: list[str]) -> None:
 
 
 def test_an_interrupt_is_no_judgement_either(daemon: Running, seeded: Seeded) -> None:
-    process = _waiting(daemon.url, seeded.watching.id)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    with _waiting(daemon.url, seeded.watching.id) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
 
 
 def test_a_terminal_without_unicode_still_gets_its_answer(daemon: Running, seeded: Seeded) -> None:
