@@ -197,8 +197,9 @@ def _process_of(prometheus: PrometheusServer) -> psutil.Process:
 
 
 def _cpu(process: psutil.Process) -> float:
-    """Of the daemon itself; rehearsals are processes of their own, which take what others leave of the machine."""
-    return sum(process.cpu_times()[:2])
+    """With its calibrating process; rehearsals are others, which take what is left of the machine."""
+    own = [child for child in process.children() if "watcher.engine.calibrating" in child.cmdline()]
+    return sum(sum(each.cpu_times()[:2]) for each in [process, *own])
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (

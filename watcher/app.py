@@ -16,6 +16,7 @@ from watcher.adapters import Adapters, build_adapters, samples, signals_of
 from watcher.engine import heartbeat
 from watcher.engine.act import Actor
 from watcher.engine.awaiting import migrated
+from watcher.engine.calibrating import Calibrator
 from watcher.engine.collect import Collector
 from watcher.engine.exposing import expose_store
 from watcher.engine.gather import Gather
@@ -189,20 +190,26 @@ class App:
         with database.read() as tx:  # running watches keep their signals, whatever the file says now
             policies = [*self.settings.services.values(), *watches.open_policies(tx)]
         guards = {name: Guard(name, self.metrics, logs.logger("source")) for name in adapters.sources}
+        calibrator = Calibrator(self._calibrator_died)
+        self._running.callback(calibrator.stop)
+        freezes = {name: service.freeze for name, service in self.settings.services.items()}
         watcher = Watcher(
             database,
-            Gather(database, guarded(adapters.sources, guards), Observations(self.metrics, self.log)),
+            Gather(database, guarded(adapters.sources, guards), Observations(self.metrics, self.log), calibrator),
             keeper,
             self.metrics,
             url,
             logs.logger("watch"),
             self.settings.rollbacks_per_hour,
+            freezes,
         )
         sender = Sender(database, adapters.notifiers, self.metrics, logs.logger("notify"))
-        actor = Actor(database, adapters.rollbacks, sender, keeper, self.metrics, url, logs.logger("act"))
+        actor = Actor(database, adapters.rollbacks, sender, keeper, self.metrics, url, logs.logger("act"), freezes)
         longest = max((service.history for service in self.settings.services.values()), default=0.0)
         stopping = self.supervisor.stopping.is_set
-        housekeeper = Housekeeper(database, longest, self.owner, logs.logger("housekeeping"), stopping)
+        housekeeper = Housekeeper(
+            database, self.settings.retention, longest, self.owner, logs.logger("housekeeping"), stopping
+        )
         rehearser = Rehearser(
             database,
             list(self.settings.services),
@@ -227,6 +234,10 @@ class App:
         if self.settings.heartbeat is not None:
             loops.append(self._beating(self.settings.heartbeat, database, keeper, guards))
         return loops
+
+    def _calibrator_died(self, status: int) -> None:
+        self.metrics.calibrator_deaths.inc()
+        self.log.error("calibrator_died", status=status)
 
     def _beating(
         self, options: HeartbeatOptions, database: Database, keeper: Keeper, guards: Mapping[str, Guard]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from watcher.engine import calls, notes, respond
@@ -13,6 +14,7 @@ from watcher.engine.send import Sender
 from watcher.errors import LeaseLostError
 from watcher.kit import text
 from watcher.model.order import RollbackOrder, RollbackState, Topic
+from watcher.model.service import Freeze
 from watcher.model.watch import Watch, WatchState
 from watcher.ports import RollbackTarget
 from watcher.store import orders, watches
@@ -46,8 +48,9 @@ class Actor:
         metrics: Metrics,
         base_url: str,
         log: Any,
+        freezes: Mapping[str, Sequence[Freeze]] = MappingProxyType({}),
     ) -> None:
-        """`targets`: service name -> its rollback target."""
+        """`targets`: service name -> its rollback target. `freezes`: service name -> those of the configuration."""
         self._database = database
         self._targets = targets
         self._sender = sender
@@ -55,6 +58,7 @@ class Actor:
         self._metrics = metrics
         self._base_url = base_url
         self._log = log
+        self._freezes = freezes
         self._driller = Driller(database, targets, metrics, log)
 
     def step(self, now: float) -> bool:
@@ -126,7 +130,8 @@ class Actor:
                     detail = f"{payload.target_version} was itself judged regressed meanwhile"
                     self._write_settled(tx, order, payload, RollbackState.FAILED, detail, now)
                     return None
-                held = restraint.freeze(watch.policy, now) if order.decided_by is None else None
+                added = self._freezes.get(watch.service, ())
+                held = restraint.freeze(watch.policy, now, added) if order.decided_by is None else None
                 if held is not None:  # decided before the freeze began, and due only now
                     self._hold(tx, order, watch, payload, held, now)
                     return None

@@ -13,6 +13,7 @@ import numpy as np
 
 from watcher import detect
 from watcher.engine.asking import Answers, Ask, Observer, answers
+from watcher.engine.calibrating import Calibrate, calibrated
 from watcher.errors import ExternalError
 from watcher.model.decision import Outcome
 from watcher.model.series import Series, Window
@@ -68,9 +69,16 @@ class Gathered:
 class Gather:
     """Reads sources for watches; safe to use from several threads, for different watches."""
 
-    def __init__(self, database: Database, sources: Mapping[str, MetricSource], observer: Observer) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sources: Mapping[str, MetricSource],
+        observer: Observer,
+        calibrate: Calibrate = calibrated,
+    ) -> None:
         """`sources` holds ticket systems too, as counts."""
         self._database = database
+        self._calibrated = calibrate
         self._sources = sources
         self._observer = observer
         self._cache: OrderedDict[str, Gathered] = OrderedDict()
@@ -165,10 +173,10 @@ class Gather:
             known = gathered.histories.get(name)
             gathered.histories[name] = series if known is None else known.joined(series)
         histories = self._without_incidents(watch, gathered.histories)
-        gathered.calibration = detect.calibrate(
+        gathered.data = self._calibrated(
             watch.plan, {name: series.between(-math.inf, watch.started_at) for name, series in histories.items()}
         )
-        gathered.data = gathered.calibration.to_bytes()
+        gathered.calibration = detect.Calibration.from_bytes(gathered.data)
         gathered.digest = records.digest(gathered.data)
         # The chart shows what was normal before the deploy, whether or not the mathematics needs it again.
         begin = min(gathered.calibration.recent_from, watch.started_at - _SHOWN_WINDOWS * watch.policy.window)

@@ -1,4 +1,4 @@
-"""Drops raw points that nothing needs any more; decisions, looks and the audit log stay."""
+"""Drops what is raw and old; decisions, the looks at which something changed, and the audit log stay."""
 
 from __future__ import annotations
 
@@ -8,20 +8,31 @@ from typing import Any
 from watcher.store import memory, retention
 from watcher.store.database import Database
 
-RETENTION = 30 * 86400.0
 EVERY = 3600.0
 _WATCHES = 5  # a transaction: those who accept deploys wait that long at most
 _POINTS = 5000
+_THINNED = "looks of watches up to"
 
 
 class Housekeeper:
-    """Keeps the store small, on one replica; `history` is the longest that any service reads back, in seconds."""
+    """Keeps the store small, on one replica."""
 
     def __init__(
-        self, database: Database, history: float, owner: str, log: Any, stopping: Callable[[], bool] = lambda: False
+        self,
+        database: Database,
+        retention: float,
+        history: float,
+        owner: str,
+        log: Any,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`retention`: seconds after its end in which everything about a watch is kept; `history`: the longest that any
+        service reads back, in seconds.
+        """
         self._database = database
-        self._keep = max(RETENTION, history + 86400.0)
+        self._retention = retention
+        self._keep = max(retention, history + 86400.0)
+        self._thinned = memory.StoreMemory(database, "housekeeping")
         self._owner = owner
         self._log = log
         self._stopping = stopping
@@ -35,11 +46,16 @@ class Housekeeper:
         with self._database.write(alone=False) as tx:
             if memory.hold(tx, "housekeeping", self._owner, EVERY / 2) is None:
                 return False
-        points = self._drop_points(now - RETENTION)
-        remembered = self._forget(now - self._keep)
-        deliveries = self._drop_deliveries(now - RETENTION)
-        if points or remembered or deliveries:
-            self._log.info("points_dropped", points=points, remembered=remembered, deliveries=deliveries)
+        before = now - self._retention
+        dropped = {
+            "points": self._drop_points(before),
+            "looks": self._drop_looks(before),
+            "remembered": self._forget(now - self._keep),
+            "deliveries": self._drop_deliveries(before),
+            "drills": self._drop_drills(before),
+        }
+        if any(dropped.values()):
+            self._log.info("points_dropped", **dropped)
         return True
 
     def _drop_points(self, before: float) -> int:
@@ -53,6 +69,25 @@ class Housekeeper:
             with self._database.write(alone=False) as tx:
                 dropped += retention.drop_points(tx, [watch_id for _, watch_id in ended])
         return dropped
+
+    def _drop_looks(self, before: float) -> int:
+        """Each watch once: where it has come to is remembered."""
+        dropped = 0
+        after = tuple(self._thinned.get(_THINNED) or (0.0, ""))
+        while not self._stopping():
+            with self._database.read() as tx:
+                ended = retention.ended_after(tx, before, after, _WATCHES)
+            if not ended:
+                break
+            after = ended[-1]
+            with self._database.write(alone=False) as tx:
+                dropped += retention.drop_quiet_looks(tx, [watch_id for _, watch_id in ended])
+            self._thinned.put(_THINNED, after)
+        return dropped
+
+    def _drop_drills(self, before: float) -> int:
+        with self._database.write(alone=False) as tx:
+            return retention.drop_drills(tx, before)
 
     def _forget(self, before: float) -> int:
         forgotten, stream = 0, ("", "")

@@ -113,7 +113,7 @@ def _again(
 def _calibration(stored: _Stored, record: Record) -> detect.Calibration:
     data = stored.calibrations.get(record.calibration)
     if data is None:
-        raise _CannotError("its calibration is no longer stored: raw data are kept for 30 days")
+        raise _CannotError("its calibration is no longer stored: raw data are kept for store.retention")
     _, header = calibrations.decode(data, object)
     made, ours = (header.get("engine"), header.get("numpy")), (ENGINE, np.__version__)
     if made != ours:
@@ -139,7 +139,9 @@ def _known(watch: Watch, stored: _Stored, look: Look, name: str, known: Known) -
             seen[old.at] = (old.value, old.total)
     rows = sorted((at, *pair) for at, pair in seen.items() if at <= known.complete_until)
     if len(rows) < known.points:
-        raise _CannotError(f"{known.points - len(rows)} points of {name} were dropped: raw data are kept for 30 days")
+        raise _CannotError(
+            f"{known.points - len(rows)} points of {name} were dropped: raw data are kept for store.retention"
+        )
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
     return Series(
         times=table[:, 0].copy(),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from watcher import detect, verdict
@@ -20,6 +21,7 @@ from watcher.kit import clock
 from watcher.model.decision import Outcome, Reason
 from watcher.model.finding import Recovery, State
 from watcher.model.order import RollbackOrder, RollbackState, Topic
+from watcher.model.service import Freeze
 from watcher.model.watch import Watch, WatchState
 from watcher.store import claims, deploys, looks, orders, records, watches
 from watcher.store.claims import Claim
@@ -55,8 +57,11 @@ class Watcher:
         base_url: str,
         log: Any,
         rollbacks_per_hour: int = 3,
+        freezes: Mapping[str, Sequence[Freeze]] = MappingProxyType({}),
     ) -> None:
-        """`rollbacks_per_hour`: how many of all services together may go without a person's word."""
+        """`rollbacks_per_hour`: how many of all services together may go without a person's word. `freezes`: service ->
+        those of the configuration, which hold for watches that began under another, too.
+        """
         self._database = database
         self._gather = gather
         self._keeper = keeper
@@ -64,6 +69,7 @@ class Watcher:
         self._base_url = base_url
         self._log = log
         self._rollbacks_per_hour = rollbacks_per_hour
+        self._freezes = freezes
 
     def step(self, now: float, stopping: Callable[[], bool], *, first: bool | None = None) -> bool:
         """Claims due watches and makes every look that is due on them; whether there was one.
@@ -229,7 +235,10 @@ class Watcher:
         """The response, asking a person where a freeze or a budget forbids to go on alone."""
         policy = response.watch.policy
         acts = any(isinstance(order.payload, RollbackOrder) and not order.expires_at for order in response.orders)
-        held = restraint(policy, orders.spent(tx, now - HOUR), self._rollbacks_per_hour, now) if acts else None
+        if not acts:
+            return response
+        spent, added = orders.spent(tx, now - HOUR), self._freezes.get(policy.name, ())
+        held = restraint(policy, spent, self._rollbacks_per_hour, now, added)
         return respond.hold_back(response, held, self._base_url, now) if held else response
 
     def _observe(self, before: Watch, outlook: Outlook, at: float, seconds: float) -> None:

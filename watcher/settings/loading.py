@@ -25,7 +25,7 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
     report = Report(file, references.resolve(file, environ))
     top = _top(file.value, report)
     server = sections.server(top["server"], report)
-    store_url = sections.store_url(top["store"], report)
+    store = sections.store(top["store"], report)
     given = isinstance(file.value, dict) and "heartbeat" in file.value
     heartbeat = sections.heartbeat(top["heartbeat"], report, given=given)
     rollbacks_per_hour = sections.rollbacks_per_hour(top["limits"], report)
@@ -33,13 +33,14 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
     defaults = inherited(top["defaults"], report)
     rollbacks, services = compile_services(top["services"], defaults, known, report)
     report.finish()
-    if server is None or store_url is None:
+    if server is None or store is None:
         raise AssertionError("a section without a value has a problem")
     _check_approvers(server, services, report)
     return Settings(
         file=path,
         server=server,
-        store_url=store_url,
+        store_url=store[0],
+        retention=store[1],
         **{section: MappingProxyType(known.adapters[section]) for section in sections.ADAPTER_SECTIONS},
         rollbacks=MappingProxyType(rollbacks),
         services=MappingProxyType({service.name: service for service in services}),

@@ -90,6 +90,14 @@ class StoreOptions(_Section):
         default=None,
         description="Database URL instead of `path`: `sqlite:///file` or `postgresql://user:password@host/database`.",
     )
+    retention: Duration = Field(
+        default=30 * DAY,
+        ge=DAY,
+        le=3650 * DAY,
+        description="How long after the end of a watch its raw points and every one of its looks are kept, so that its "
+        "decision can be computed again. What stays for ever: decisions, the looks at which something changed, the "
+        "audit log. As long are drills kept (the newest of a service stays) and the answers to messages.",
+    )
 
 
 class HeartbeatOptions(Connection):

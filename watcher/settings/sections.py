@@ -113,8 +113,8 @@ def _tokens(options: tuple[TokenOptions, ...], path: Path, report: Report) -> tu
     return tuple(Token(option.name, option.token, frozenset(option.scopes)) for option in options)
 
 
-def store_url(raw: Mapping[str, Any], report: Report) -> SecretStr | None:
-    """The SQLAlchemy URL of the store."""
+def store(raw: Mapping[str, Any], report: Report) -> tuple[SecretStr, float] | None:
+    """The SQLAlchemy URL of the store, and for how many seconds it keeps what is raw."""
     options = report.validated(StoreOptions, raw, ("store",))
     if options is None:
         return None
@@ -124,14 +124,14 @@ def store_url(raw: Mapping[str, Any], report: Report) -> SecretStr | None:
         path = options.path or "watcher.db"
         if "?" in path:  # what follows would be options of the connection
             report.add(("store", "path"), "not a file name (expected one without '?')")
-        return SecretStr(f"sqlite:///{path}")
+        return SecretStr(f"sqlite:///{path}"), options.retention
     url = _POSTGRESQL.sub("postgresql+psycopg", options.url.get_secret_value(), count=1)
     if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
         report.add(
             ("store", "url"),
             "not a database that can be used (expected sqlite:///file or postgresql://user:password@host/database)",
         )
-    return SecretStr(url)
+    return SecretStr(url), options.retention
 
 
 def heartbeat(raw: Mapping[str, Any], report: Report, *, given: bool) -> HeartbeatOptions | None:

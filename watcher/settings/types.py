@@ -72,6 +72,7 @@ class Settings:
         rollbacks: service name -> its rollback target.
         rollbacks_per_hour: how many of all services together may go without a person's word.
         heartbeat: what is called while all is well; None: nothing.
+        retention: seconds after the end of a watch in which everything about it is kept.
         warnings: what is allowed and yet probably not meant.
     """
 
@@ -86,6 +87,7 @@ class Settings:
     services: Mapping[str, Service]
     rollbacks_per_hour: int = 3
     heartbeat: HeartbeatOptions | None = None
+    retention: float = 30 * 86400.0
     warnings: tuple[Problem, ...] = ()
 
     def __repr__(self) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import delete, exists, or_, select, tuple_
+from sqlalchemy import delete, exists, func, or_, select, tuple_
 
 from watcher.store.database import Tx
+from watcher.store.orders import DRILL
 from watcher.store.schema import (
     calibrations,
     deliveries,
+    looks,
     memory_points,
+    orders,
     points,
     provisional_calibrations,
     replaced_points,
@@ -41,6 +45,60 @@ def drop_points(tx: Tx, watch_ids: Sequence[str]) -> int:
     for table in _RAW:
         dropped = tx.execute(delete(table).where(table.c.watch_id.in_(watch_ids))).rowcount
     return dropped
+
+
+def ended_after(tx: Tx, before: float, after: tuple[float, str], limit: int) -> Sequence[tuple[float, str]]:
+    """(end, id) of watches that ended before `before`, oldest first, from beyond `after`."""
+    query = (
+        select(watches.c.ended_at, watches.c.id)
+        .where(watches.c.ended_at < before, tuple_(watches.c.ended_at, watches.c.id) > after)
+        .order_by(watches.c.ended_at, watches.c.id)
+        .limit(limit)
+    )
+    return [(row.ended_at, row.id) for row in tx.execute(query)]
+
+
+def drop_quiet_looks(tx: Tx, watch_ids: Sequence[str]) -> int:
+    """Keeps of each watch the first look and the last, those that said another thing than the one before, and the one
+    that decided; returns how many others there were.
+    """
+    order: dict[str, Any] = {"partition_by": looks.c.watch_id, "order_by": looks.c.at}
+    said, before = looks.c.outcome + "|", func.lag(looks.c.outcome).over(**order) + "|"
+    numbered = (
+        select(
+            looks.c.watch_id,
+            looks.c.at,
+            func.row_number().over(**order).label("number"),
+            func.lead(looks.c.at).over(**order).label("following"),
+            (func.coalesce(said, "") + looks.c.reason).label("said"),
+            (func.coalesce(before, "") + func.lag(looks.c.reason).over(**order)).label("said_before"),
+        )
+        .where(looks.c.watch_id.in_(watch_ids))
+        .subquery()
+    )
+    quiet = (
+        select(numbered.c.watch_id, numbered.c.at)
+        .join(watches, watches.c.id == numbered.c.watch_id)
+        .where(
+            numbered.c.number > 1,
+            numbered.c.following.is_not(None),
+            numbered.c.said == numbered.c.said_before,
+            func.coalesce(watches.c.decided_at, 0.0) != numbered.c.at,
+        )
+    )
+    return tx.execute(delete(looks).where(tuple_(looks.c.watch_id, looks.c.at).in_(quiet))).rowcount
+
+
+def drop_drills(tx: Tx, before: float) -> int:
+    """Drops drills that ended before `before`, but for the newest of each service; returns how many."""
+    newer = orders.alias("newer")
+    superseded = exists(
+        select(newer.c.id).where(
+            newer.c.kind == DRILL, newer.c.target == orders.c.target, newer.c.created_at > orders.c.created_at
+        )
+    )
+    old = (orders.c.kind == DRILL) & orders.c.next_at.is_(None) & (orders.c.updated_at < before)
+    return tx.execute(delete(orders).where(old, superseded)).rowcount
 
 
 def stream_after(tx: Tx, after: Stream) -> Stream | None:

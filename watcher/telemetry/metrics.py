@@ -74,6 +74,9 @@ class Metrics:
             "blind_seconds", "Time in which a required signal could not be measured.", "service"
         )
         self.heartbeat = self._gauge("loop_heartbeat_timestamp_seconds", "When a loop last proved its life.", "loop")
+        self.calibrator_deaths = self._counter(
+            "calibrator_deaths", "Calibrating processes that ended by themselves.", ""
+        )
         self.loop_errors = self._counter("loop_errors", "Unexpected errors that a loop survived.", "loop")
         self.notifications = self._counter("notifications", "Notes sent, by notifier.", "notifier outcome")
         self.http_requests = self._counter("http_requests", "Requests answered.", "route method status")

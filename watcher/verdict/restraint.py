@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from watcher.model.order import Hold
-from watcher.model.service import Service
+from watcher.model.service import Freeze, Service
 from watcher.verdict import freezes
 
 HOUR = 3600.0  # what budgets are counted over, seconds
@@ -20,7 +20,9 @@ class Held:
     text: str
 
 
-def restraint(policy: Service, spent: Mapping[str, int], rollbacks_per_hour: int, now: float) -> Held | None:
+def restraint(
+    policy: Service, spent: Mapping[str, int], rollbacks_per_hour: int, now: float, added: Sequence[Freeze] = ()
+) -> Held | None:
     """What stands against rolling back by itself; None if nothing does.
 
     Args:
@@ -28,9 +30,10 @@ def restraint(policy: Service, spent: Mapping[str, int], rollbacks_per_hour: int
         spent: service -> rollbacks of the last hour.
         rollbacks_per_hour: what all services together may do.
         now: unix seconds.
+        added: freezes that the service was given since the policy was made.
     """
     own, total = spent.get(policy.name, 0), sum(spent.values())
-    if frozen := freeze(policy, now):
+    if frozen := freeze(policy, now, added):
         return frozen
     if own >= policy.rollbacks_per_hour:
         return Held(Hold.SERVICE_BUDGET, _beyond(f"of {policy.name}", own, policy.rollbacks_per_hour))
@@ -39,9 +42,9 @@ def restraint(policy: Service, spent: Mapping[str, int], rollbacks_per_hour: int
     return None
 
 
-def freeze(policy: Service, now: float) -> Held | None:
+def freeze(policy: Service, now: float, added: Sequence[Freeze] = ()) -> Held | None:
     """The freeze that the service is in; None outside of all."""
-    found = freezes.frozen_until(policy.freeze, now)
+    found = freezes.frozen_until((*policy.freeze, *added), now)
     if found is None:
         return None
     why = f": {found[0].why}" if found[0].why else ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -43,11 +44,11 @@ class House:
     targets: dict[str, Any]
     notifiers: dict[str, Any]
 
-    def actor(self, owner: str = "a") -> Actor:
+    def actor(self, owner: str = "a", freezes: Mapping[str, Sequence[Freeze]] = MappingProxyType({})) -> Actor:
         keeper = Keeper(self.database, owner)
         metrics, log = Metrics("test"), structlog.get_logger()
         sender = Sender(self.database, self.notifiers, metrics, log)
-        return Actor(self.database, self.targets, sender, keeper, metrics, "http://watcher", log)
+        return Actor(self.database, self.targets, sender, keeper, metrics, "http://watcher", log, freezes)
 
     def drain(self, now: float, actor: Actor | None = None) -> None:
         actor = actor or self.actor()
@@ -300,6 +301,14 @@ def test_an_order_that_comes_due_only_in_a_freeze_asks_instead(house: House) -> 
     house.drain(NOW + 60)
     assert house.keys() == ["r-1"]
     assert house.order().state is RollbackState.ACCEPTED
+
+
+@pytest.mark.parametrize(("service", "asks"), [("checkout", True), ("search", False)])
+def test_a_freeze_that_the_service_was_given_only_since_asks_too(house: House, service: str, asks: bool) -> None:
+    house.plan()
+    house.drain(NOW, house.actor(freezes={service: (Freeze("2027-01-01", "2027-02-01"),)}))
+    assert house.keys() == ([] if asks else ["r-1"])
+    assert house.order().held is (Hold.FROZEN if asks else None)
 
 
 def test_a_freeze_does_not_stop_a_call_that_may_be_out_already(house: House) -> None:

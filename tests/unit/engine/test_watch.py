@@ -73,11 +73,11 @@ class House:
     shop: MadeShop
     metrics: Metrics
 
-    def watcher(self) -> Watcher:
+    def watcher(self, **more: Any) -> Watcher:
         """A new one is what a restarted process has: nothing but the store."""
         gather = Gather(self.database, {"prom": self.shop}, lambda *_: None)
         keeper = Keeper(self.database, "a")
-        return Watcher(self.database, gather, keeper, self.metrics, "http://watcher", structlog.get_logger())
+        return Watcher(self.database, gather, keeper, self.metrics, "http://watcher", structlog.get_logger(), **more)
 
     def look(self, now: float, watcher: Watcher | None = None) -> Watch:
         (watcher or self.watcher()).step(now, lambda: False)
@@ -146,6 +146,15 @@ def test_a_bad_deploy_is_ordered_back_at_the_first_look_that_is_sure(house: Hous
     assert order.payload.sentence == found.sentence
     assert found.decided_at is not None
     assert found.decided_at <= START + 10 * STEP
+
+
+def test_a_freeze_that_was_configured_since_holds_for_a_watch_that_runs(house: House) -> None:
+    house.shop.worse_from = START
+    open_watch(house)
+    since = {"checkout": (Freeze("2020-01-01", "2040-01-01"),)}
+    found = house.look(START + WINDOW + 30, house.watcher(freezes=since))
+    assert (found.outcome, found.rollback_held) == (Outcome.REGRESSED, Hold.FROZEN), found.sentence
+    assert Topic.APPROVAL_WANTED in house.topics()
 
 
 def test_looks_made_late_say_what_looks_in_time_would_have_said(house: House, tmp_path: Path) -> None:

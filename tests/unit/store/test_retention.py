@@ -1,9 +1,10 @@
-"""Raw points go after thirty days; decisions, looks and the audit log stay."""
+"""What is raw goes after its time; decisions, looks at which something changed, and the audit log stay."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,21 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 from support.made import NOW, decision, deploy, watch
+from support.orders import an_order
 from support.sqlite_store import sqlite_store
 
-from watcher.engine.housekeeping import EVERY, RETENTION, Housekeeper
+from watcher.engine.housekeeping import EVERY, Housekeeper
 from watcher.model.decision import Outcome, Reason
 from watcher.model.finding import Findings
 from watcher.model.memory import Point
+from watcher.model.order import RollbackState
 from watcher.model.series import Series
 from watcher.model.watch import WatchState
-from watcher.store import deploys, looks, memory, records, watches
+from watcher.store import deploys, looks, memory, orders, records, watches
 from watcher.store.database import Database
 
 DAY = 86400.0
+RETENTION = 30 * DAY
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -58,7 +62,7 @@ def old_watch(database: Database, number: int, ended_at: float | None) -> str:
 
 def clean(database: Database, now: float, owner: str = "a") -> list[dict[str, object]]:
     with capture_logs() as logged:
-        Housekeeper(database, 0.0, owner, structlog.get_logger()).step(now)
+        Housekeeper(database, RETENTION, 0.0, owner, structlog.get_logger()).step(now)
     return [dict(line) for line in logged]
 
 
@@ -116,3 +120,47 @@ def test_one_replica_cleans_up_and_another_does_once_it_is_gone(database: Databa
     with database.write() as tx:
         memory.let_go(tx, "a")
     assert clean(database, now + EVERY, owner="b")
+
+
+def test_of_old_looks_those_stay_at_which_something_changed(database: Database) -> None:
+    now = NOW + 40 * DAY
+    old, young = old_watch(database, 1, now - RETENTION - 1), old_watch(database, 2, now - RETENTION + 60)
+    quiet, bad, worse = (None, Reason.NO_HARM), (None, Reason.SUSPECT), (Outcome.REGRESSED, Reason.SPIKE)
+    said = [*[quiet] * 5, *[bad] * 3, *[quiet] * 4, *[worse] * 6, *[(Outcome.REGRESSED, Reason.LEVEL_SHIFT)] * 2]
+    with database.write() as tx:
+        for watch_id in (old, young):
+            for number, (outcome, reason) in enumerate(said, start=2):
+                at = NOW + 60 * number
+                looks.add(tx, looks.Look(watch_id, at, at, Findings(at, 0.0, ()), decision(outcome, reason, at), {}))
+            kept = watches.get(tx, watch_id)
+            assert kept is not None
+            watches.change(tx, replace(kept, decided_at=NOW + 60 * 16))
+    (line,) = clean(database, now)
+    # The first (healthy, of `old_watch`), every change, the one that decided, the last.
+    assert [round((at - NOW) / 60) for at in times(database, old)] == [1, 2, 7, 10, 14, 16, 20, 21]
+    assert line["looks"] == 21 - 8
+    assert len(times(database, young)) == 21
+    assert clean(database, now + RETENTION)[0]["looks"] == 13, "each in its time"
+    assert len(times(database, old)) == 8
+
+
+def times(database: Database, watch_id: str) -> list[float]:
+    with database.read() as tx:
+        return [look.at for look in looks.listing(tx, watch_id)]
+
+
+def test_old_drills_go_but_for_the_newest_of_a_service(database: Database) -> None:
+    now = NOW + 40 * DAY
+    ages = {"d-1": 35.0, "d-2": 33.0, "d-3": 1.0, "e-1": 39.0, "e-2": 38.0, "waits": 39.5}
+    with database.write() as tx:
+        for drill_id, age in ages.items():
+            at = now - age * DAY
+            service = "search" if drill_id.startswith("e") else "checkout"
+            payload = replace(an_order(rollback_id=drill_id), dry_run=True, service=service)
+            due = at if drill_id == "waits" else None
+            orders.add(tx, orders.Order(drill_id, "", service, payload, RollbackState.ACCEPTED, at, at, due))
+    (line,) = clean(database, now)
+    assert line["drills"] == 3
+    with database.read() as tx:
+        assert [drill.id for drill in orders.drills(tx, "checkout")] == ["d-3", "waits"]
+        assert [drill.id for drill in orders.drills(tx, "search")] == ["e-2"]
