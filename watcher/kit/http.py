@@ -253,9 +253,15 @@ def _classify(error: Exception, host: str) -> ExternalError:
         error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError
     ):
         return _refused(error, host)
-    if isinstance(error, requests.ConnectionError) and "refused" in repr(error).lower():
-        return ExternalError(f"{host}: connection refused", fault=Fault.CONNECTION, permanent=False, sent=False)
+    if isinstance(_cause(error), urllib3.exceptions.NewConnectionError):
+        words = "connection refused" if "refused" in repr(error).lower() else "no connection"
+        return ExternalError(f"{host}: {words}", fault=Fault.CONNECTION, permanent=False, sent=False)
     return ExternalError(f"{host}: the connection broke", fault=Fault.CONNECTION, permanent=False)
+
+
+def _cause(error: Exception) -> Exception | None:
+    """What `requests` was told by the library below it."""
+    return getattr(error.args[0] if error.args else None, "reason", None)
 
 
 def _refused(error: ValueError, host: str) -> ExternalError:

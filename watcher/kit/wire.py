@@ -1,7 +1,8 @@
-"""Connections that keep to one limit for a whole answer.
+"""Connections that keep to one limit for being made, and to one for a whole answer.
 
-A socket's time-out starts anew with every byte, and `http.client` reads an answer's headers byte by byte if they come
-so: headers that drip would outlast every limit. Here each read waits only for what is left of the limit.
+The system resolves names in its own time, and each of a name's addresses would be given the whole limit. A socket's
+time-out starts anew with every byte, and `http.client` reads an answer's headers byte by byte if they come so: headers
+that drip would outlast every limit. Here each step waits only for what is left of the limit.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
 
-from watcher.kit import clock
+from watcher.kit import clock, names
 
 
 def limit(pools: PoolManager) -> None:
@@ -63,7 +65,56 @@ def _answer(deadline: float, sock: socket.socket, *arguments: Any, **more: Any) 
     return HTTPResponse(_Socket(sock, deadline), *arguments, **more)  # type: ignore[arg-type]  # it only makes a file of it
 
 
+def _connected(connection: HTTPConnection) -> socket.socket:
+    """A socket to any of the host's addresses, all of them tried within the connection's limit."""
+    deadline = None if connection.timeout is None else clock.monotonic() + connection.timeout
+    failed: OSError = OSError("the name has no address")
+    try:
+        for family, kind, protocol, _, address in names.addresses(
+            _name(connection), connection.port, connection.timeout
+        ):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                for option in connection.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(_left(deadline))
+                sock.connect(address)
+            except OSError as error:
+                sock.close()
+                failed = error
+            else:
+                return sock
+        raise failed
+    except socket.gaierror as error:
+        raise NameResolutionError(connection.host, connection, error) from error
+    except TimeoutError as error:
+        raise ConnectTimeoutError(connection, f"no connection to {connection.host} in time") from error
+    except OSError as error:
+        raise NewConnectionError(connection, f"no connection: {error}") from error
+
+
+def _name(connection: HTTPConnection) -> str:
+    name = connection._dns_host.strip("[]")  # noqa: SLF001  # with its final dot, which `host` is without
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        raise LocationParseError(f"'{name}', label empty or too long") from None
+    return name
+
+
+def _left(deadline: float | None) -> float | None:
+    if deadline is None:
+        return None
+    left = deadline - clock.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
 class _Http(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connected(self)
+
     def getresponse(self) -> Any:
         if self.timeout is not None:
             self.response_class = partial(_answer, clock.monotonic() + self.timeout)  # type: ignore[assignment]
@@ -71,6 +122,9 @@ class _Http(HTTPConnection):
 
 
 class _Https(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connected(self)
+
     def getresponse(self) -> Any:
         if self.timeout is not None:
             self.response_class = partial(_answer, clock.monotonic() + self.timeout)  # type: ignore[assignment]
