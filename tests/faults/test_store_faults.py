@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import resource
 import sqlite3
+import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from support.daemon import Daemon
 from support.fleet import Sender, Surroundings, names, surroundings
 
@@ -36,6 +40,55 @@ def test_a_full_disk_and_a_locked_store_lose_nothing(tmp_path: Path) -> None:
             _locked(daemon)
             sender.deploy("bad-1", ago=5.0)
             _all_is_well(daemon, around, sender)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_disk_without_space_loses_nothing(tmp_path: Path, small_disk: Path) -> None:
+    filler = small_disk / "filler"
+    with surroundings() as around:
+        store = small_disk / "watcher.db"
+        daemon = Daemon(tmp_path, around.config(names(2)), {"STORE_URL": f"sqlite:///{store}"})
+        with daemon:
+            accepted = [number for number in range(3) if deploy(daemon, "good-0", number) == 202]
+            _fill(filler)
+            numbers = itertools.count(100)
+            while (status := deploy(daemon, "good-0", number := next(numbers))) == 202:  # into what SQLite had spare
+                accepted.append(number)
+            assert status == 503
+            assert daemon.status("/healthz") == 200
+            assert daemon.get("/api/v1/watches")["watches"]
+            filler.unlink()
+            daemon.wait_for(lambda: deploy(daemon, "good-0", 9) in {200, 202})
+            daemon.kill()
+            _fill(filler)
+            daemon.start(wait=False)  # with no space at all it may wait, but not break what is there
+            time.sleep(2.0)
+            filler.unlink()
+            daemon.wait_for(daemon.ready, 60)
+            told = {one["version"] for one in daemon.get("/api/v1/deploys?limit=200")["deploys"]}
+        assert {f"v{number}" for number in [*accepted, 9]} <= told
+
+
+def _fill(filler: Path) -> None:
+    """Takes what is left."""
+    with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        for size in (65536, 4096, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"x" * size)
 
 
 def _full(daemon: Daemon) -> None:
