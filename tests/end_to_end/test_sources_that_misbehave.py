@@ -15,6 +15,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 from support.fault_proxy import FAULTS, FaultProxy
+from support.kept import Kept
 from support.made import deploy, service, signal, watch
 from support.measuring import tools
 from support.prometheus_server import PrometheusServer
@@ -27,13 +28,13 @@ from watcher.engine.observations import Observations
 from watcher.engine.watch import Watcher
 from watcher.errors import Fault
 from watcher.model.decision import Outcome, Reason
-from watcher.model.order import Note, Topic
+from watcher.model.order import Topic
 from watcher.model.series import Series, Window
 from watcher.model.service import Mode, Signal
 from watcher.model.watch import Watch, WatchState
 from watcher.sources.prometheus import Prometheus
 from watcher.sources.prometheus_api import ApiOptions
-from watcher.store import deploys, orders, watches
+from watcher.store import deploys, watches
 from watcher.store.database import Database
 from watcher.telemetry.metrics import Metrics
 
@@ -90,7 +91,7 @@ class Source:
 
 
 @dataclass
-class House:
+class House(Kept):
     """A watch over one good deploy at `START`, its source behind the proxy."""
 
     database: Database
@@ -133,16 +134,6 @@ class House:
             while self.watcher.step(self.now, lambda: False) and not self.watch().ended:
                 pass
         return self.watch()
-
-    def watch(self) -> Watch:
-        with self.database.read() as tx:
-            found = watches.get(tx, "w-1")
-        assert found is not None
-        return found
-
-    def topics(self) -> list[Topic]:
-        with self.database.read() as tx:
-            return [order.payload.topic for order in orders.notes_of(tx, "w-1") if isinstance(order.payload, Note)]
 
     def errors(self, fault: Fault) -> float:
         labels = {"source": "prom", "fault": fault.value}

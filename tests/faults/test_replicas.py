@@ -79,7 +79,8 @@ def _one_killed_one_asleep_in_a_rollback(
     )
     assert max(taken, repeated, unscraped) <= TAKEOVER
     fleet.wake(asleep)
-    asleep.wait_for(lambda: asleep.events("order_lease_lost"))  # it woke late, and could not write what it did
+    # It woke late, and could not write what it did: its lease is lost, or even its connection, with the transaction.
+    asleep.wait_for(lambda: asleep.events("order_lease_lost") + asleep.events("store_unavailable"))
     killed.start()
 
 

@@ -1,7 +1,7 @@
 """The true daemon, which ends itself by SIGKILL at a point of its path: `python -m support.crashing POINT run ...`.
 
 A point is a side of a commit and what that transaction writes, such as `before:decision`. The product knows nothing of
-it: commits are watched from outside, at the database's driver.
+it: statements and commits are watched from outside.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
 from watcher.__main__ import main
+from watcher.store.prepared import Prepared
 
 Statements = list[tuple[str, str]]  # text and parameters
 
@@ -59,6 +60,13 @@ def crash_at(point: str) -> None:
         if hasattr(here, "said"):
             here.said.append((statement, repr(parameters)))
 
+    run = Prepared._run
+
+    def _run(prepared: Prepared, tx: Any, compiled: Any, result: Any, given: Any) -> Any:  # past SQLAlchemy's events
+        here.said.append((compiled.text, repr(given)))
+        return run(prepared, tx, compiled, result, given)
+
+    Prepared._run = _run  # type: ignore[assignment, method-assign]
     commit = DefaultDialect.do_commit
 
     def _commit(dialect: Any, connection: Any) -> None:

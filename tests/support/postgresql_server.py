@@ -10,10 +10,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Self
 
 from support.programs import Program, free_port, require
+
+from watcher.store.database import Database
 
 
 class PostgresqlServer:
@@ -25,6 +28,7 @@ class PostgresqlServer:
         self._port = free_port()
         self._program: Program | None = None
         self._numbers = itertools.count(1)
+        self._template: str | None = None
 
     @property
     def url(self) -> str:
@@ -71,11 +75,19 @@ class PostgresqlServer:
         if self._program is not None:
             os.kill(self._program.pid, signal.SIGINT)
 
-    def empty(self, name: str = "") -> str:
-        """The URL of a new, empty database."""
+    def empty(self, name: str = "", template: str = "template1") -> str:
+        """The URL of a new database, empty unless another is its template."""
         name = name or f"test_{next(self._numbers)}"
-        self.sql(f"create database {name}")
+        self.sql(f"create database {name} template {template}")
         return f"postgresql+psycopg://watcher@127.0.0.1:{self._port}/{name}"
+
+    def migrated(self) -> Database:
+        """A new database with the schema of now, a copy of one that was made once; closed by the caller."""
+        if self._template is None:
+            self._template = "migrated"
+            with closing(Database(self.empty(self._template))) as made:
+                made.migrate()
+        return Database(self.empty(template=self._template))
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """What `psql` says to one statement."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from support.sqlite_store import sqlite_store
 
 from watcher.model.decision import Decision, Outcome, Reason
 from watcher.model.deploy import Deploy, Phase
@@ -76,12 +77,6 @@ class Seeded:
         return [replace(one, created_at=self.now - 300 * (index + 1)) for index, one in enumerate(SAMPLES)]
 
 
-def fresh_database(folder: Path) -> Database:
-    database = Database(f"sqlite:///{folder / 'watcher.db'}")
-    database.migrate()
-    return database
-
-
 def seeded_copy(folder: Path) -> Seeded:
     """A store in `folder`, filled with what was true some moments ago; the caller closes it."""
     content, seeded = _template()
@@ -94,7 +89,7 @@ def seeded_copy(folder: Path) -> Seeded:
 def _template() -> tuple[bytes, Seeded]:
     """Made once: migrations and thousands of points take their time."""
     with TemporaryDirectory() as folder:
-        database = fresh_database(Path(folder))
+        database = sqlite_store(Path(folder))
         seeded = seed(database, time.time())
         database.close()  # moves the write-ahead log into the file
         return (Path(folder) / "watcher.db").read_bytes(), seeded

@@ -137,8 +137,7 @@ def test_the_documented_commands_bring_a_postgresql_store_back(tmp_path: Path, p
     )
     assert re.findall(r"^ *(pg_(?:dump|restore) .*)$", told.output, re.MULTILINE) == documented
     assert len(documented) == 2
-    with closing(Database(postgresql.empty())) as store:
-        store.migrate()
+    with closing(postgresql.migrated()) as store:
         with store.write() as tx:
             deploys.put(tx, deploy())
             watches.open_watch(tx, watch())

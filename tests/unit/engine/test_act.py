@@ -14,6 +14,7 @@ import pytest
 import structlog
 from sqlalchemy import text
 from support.fault_server import Answer, FaultServer, Request
+from support.kept import Kept
 from support.made import NOW, deploy, service, watch
 from support.orders import a_note, an_order
 from support.plain_tools import plain_tools
@@ -25,9 +26,9 @@ from watcher.engine.lease import Keeper
 from watcher.engine.send import Sender
 from watcher.kit import clock
 from watcher.model.decision import Outcome
-from watcher.model.order import Hold, Note, RollbackState, Severity, Topic
+from watcher.model.order import Hold, RollbackState, Severity, Topic
 from watcher.model.service import Freeze, Mode
-from watcher.model.watch import Watch, WatchState
+from watcher.model.watch import WatchState
 from watcher.store import codec, deploys, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
@@ -36,7 +37,7 @@ from watcher.web import decide
 
 
 @dataclass
-class House:
+class House(Kept):
     """A store with a regressed watch, a receiver, and an actor that may be replaced as after a restart."""
 
     database: Database
@@ -60,16 +61,6 @@ class House:
             found = orders.rollback_of(tx, "w-1")
         assert found is not None
         return found
-
-    def watch(self) -> Watch:
-        with self.database.read() as tx:
-            found = watches.get(tx, "w-1")
-        assert found is not None
-        return found
-
-    def topics(self) -> list[Topic]:
-        with self.database.read() as tx:
-            return [order.payload.topic for order in orders.notes_of(tx, "w-1") if isinstance(order.payload, Note)]
 
     def keys(self) -> list[str]:
         return [request.headers["idempotency-key"] for request in self.receiver.requests if request.path == "/rollback"]

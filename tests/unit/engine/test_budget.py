@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 from support.made import NOW, decision, deploy, service, watch
-from support.postgresql_server import PostgresqlServer
-from support.sqlite_store import sqlite_store
 
 from watcher.engine import notes, respond
 from watcher.model.decision import Outcome, Reason
@@ -23,26 +18,6 @@ from watcher.store.database import Database
 from watcher.verdict.restraint import HOUR, restraint
 
 REGRESSED = decision(Outcome.REGRESSED, Reason.LEVEL_SHIFT)
-
-
-@pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
-    with PostgresqlServer(tmp_path_factory.mktemp("postgresql")) as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        store = sqlite_store(tmp_path)
-    else:
-        store = Database(request.getfixturevalue("postgresql").url)
-        with store.write() as tx:
-            tx.execute(text("drop schema public cascade"))
-            tx.execute(text("create schema public"))
-        store.migrate()
-    yield store
-    store.close()
 
 
 def opened(database: Database, number: int, name: str = "checkout") -> Watch:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
+from support.kept import Kept
 from support.made import deploy, service, signal, watch
 from support.orders import an_order
 from support.sqlite_store import sqlite_store
@@ -19,7 +20,7 @@ from watcher.engine.lease import Keeper
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
 from watcher.model.decision import Outcome, Reason
-from watcher.model.order import Hold, Note, RollbackOrder, RollbackState, Topic
+from watcher.model.order import Hold, RollbackOrder, RollbackState, Topic
 from watcher.model.series import Series, Window
 from watcher.model.service import Freeze, Mode, Signal
 from watcher.model.watch import Watch, WatchState
@@ -66,7 +67,7 @@ def broken(_window: Window) -> None:
 
 
 @dataclass
-class House:
+class House(Kept):
     """A store with one watch over a deploy at `START`, and what looks at it."""
 
     database: Database
@@ -82,16 +83,6 @@ class House:
     def look(self, now: float, watcher: Watcher | None = None) -> Watch:
         (watcher or self.watcher()).step(now, lambda: False)
         return self.watch()
-
-    def watch(self) -> Watch:
-        with self.database.read() as tx:
-            found = watches.get(tx, "w-1")
-        assert found is not None
-        return found
-
-    def topics(self) -> list[Topic]:
-        with self.database.read() as tx:
-            return [order.payload.topic for order in orders.notes_of(tx, "w-1") if isinstance(order.payload, Note)]
 
 
 @pytest.fixture

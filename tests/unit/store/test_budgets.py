@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 
 import pytest
-from support.postgresql_server import PostgresqlServer
-from support.sqlite_store import sqlite_store
 
 from watcher.store import budgets
 from watcher.store.database import Database
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def replicas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Database]]:
+@pytest.fixture
+def replicas(database: Database) -> Iterator[list[Database]]:
     """Two processes' connections to one store."""
-    if request.param == "sqlite":
-        made = [sqlite_store(tmp_path), sqlite_store(tmp_path)]
-        yield made
-    else:
-        with PostgresqlServer(tmp_path / "postgresql") as server:
-            made = [Database(server.url), Database(server.url)]
-            made[0].migrate()
-            yield made
-            for database in made:
-                database.close()
-        return
-    for database in made:
-        database.close()
+    with closing(Database(database.url)) as other:
+        yield [database, other]
 
 
 def test_no_more_than_allowed_whoever_asks(replicas: list[Database]) -> None:

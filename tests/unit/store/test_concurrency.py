@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -16,7 +15,6 @@ from support.made import NOW, deploy, event, service, watch
 from support.orders import an_order
 from support.postgresql_server import PostgresqlServer
 from support.receiving import receive
-from support.sqlite_store import sqlite_store
 
 from watcher.errors import LeaseLostError, StoreUnavailableError
 from watcher.model.deploy import Parsed
@@ -30,19 +28,14 @@ from watcher.store.orders import Order
 SERVICES = {"checkout": service()}
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def replicas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Database, Database]]:
+@pytest.fixture
+def replicas(database: Database) -> Iterator[tuple[Database, Database]]:
     """The same store, as two processes see it."""
-    if request.param == "sqlite":
-        first = sqlite_store(tmp_path)
-    else:
-        first = Database(request.getfixturevalue("postgresql").empty())
-        first.migrate()
-    with first.write() as tx:
+    with database.write() as tx:
         deploys.put(tx, deploy())
         watches.open_watch(tx, watch())
-    with closing(first), closing(Database(first.url)) as second:
-        yield first, second
+    with closing(Database(database.url)) as second:
+        yield database, second
 
 
 def both(first: Callable[[], None], second: Callable[[], None]) -> None:
@@ -211,8 +204,7 @@ def test_a_lease_from_before_the_clock_was_set_back_is_no_lease(replicas: tuple[
 
 @pytest.mark.postgresql
 def test_a_replica_that_stops_in_a_transaction_does_not_stop_the_others(postgresql: PostgresqlServer) -> None:
-    with closing(Database(postgresql.empty())) as stopped, closing(Database(stopped.url)) as other:
-        stopped.migrate()
+    with closing(postgresql.migrated()) as stopped, closing(Database(stopped.url)) as other:
         waited = []
 
         def stop_in_the_middle() -> None:
@@ -234,8 +226,7 @@ def test_a_replica_that_stops_in_a_transaction_does_not_stop_the_others(postgres
 
 @pytest.mark.postgresql
 def test_a_connection_that_was_cut_is_one_error_and_then_replaced(postgresql: PostgresqlServer) -> None:
-    with closing(Database(postgresql.empty())) as database:
-        database.migrate()
+    with closing(postgresql.migrated()) as database:
         name = database.url.rpartition("/")[2]
 
         def cut_in_the_middle() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,17 +22,6 @@ from watcher.store.database import Database
 from watcher.store.schema import metadata
 
 VERSIONS = sorted((Path(versions.__file__).parent / "migrations" / "versions").glob("[0-9]*.py"))
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        store = sqlite_store(tmp_path)
-    else:
-        store = Database(request.getfixturevalue("postgresql").empty())
-        store.migrate()
-    with closing(store):
-        yield store
 
 
 def upgraded(database: Database, needs: str) -> None:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
-from support.sqlite_store import sqlite_store
 
 from watcher.errors import StoreUnavailableError
 from watcher.store.database import Database
@@ -21,17 +16,6 @@ ADD = Prepared(insert(memory_values))
 PUT = Prepared(upserting(memory_values, "owner", "key"))
 ASKED = select(memory_values).where(memory_values.c.owner == bindparam("whose"), memory_values.c.value != "%s ?")
 READ = Prepared(ASKED.order_by(memory_values.c.key).limit(2), locks=memory_values)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        store = sqlite_store(tmp_path)
-    else:
-        store = Database(request.getfixturevalue("postgresql").empty())
-        store.migrate()
-    with closing(store):
-        yield store
 
 
 def _row(key: str, value: str) -> dict[str, str]:

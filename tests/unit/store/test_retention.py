@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ import structlog
 from structlog.testing import capture_logs
 from support.made import NOW, decision, deploy, watch
 from support.orders import an_order
-from support.sqlite_store import sqlite_store
 
 from watcher.engine.housekeeping import EVERY, Housekeeper
 from watcher.model.decision import Outcome, Reason
@@ -27,17 +23,6 @@ from watcher.store.database import Database
 
 DAY = 86400.0
 RETENTION = 30 * DAY
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        store = sqlite_store(tmp_path)
-    else:
-        store = Database(request.getfixturevalue("postgresql").empty())
-        store.migrate()
-    with closing(store):
-        yield store
 
 
 def old_watch(database: Database, number: int, ended_at: float | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,20 +25,13 @@ from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    store = sqlite_store(tmp_path) if request.param == "sqlite" else empty_postgresql(request)
-    with store.write() as tx:
+@pytest.fixture
+def database(database: Database) -> Database:
+    """With a watch in it."""
+    with database.write() as tx:
         deploys.put(tx, deploy(attributes={"service": "checkout"}, links={"run": "https://ci.example/1"}))
         watches.open_watch(tx, watch())
-    yield store
-    store.close()
-
-
-def empty_postgresql(request: pytest.FixtureRequest) -> Database:
-    store = Database(request.getfixturevalue("postgresql").empty())
-    store.migrate()
-    return store
+    return database
 
 
 def order(order_id: str = "r-1", watch_id: str = "w-1", next_at: float | None = NOW) -> Order:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.seeded_store import CHECKOUT, Seeded, fresh_database, opened
+from support.seeded_store import CHECKOUT, Seeded, opened
+from support.sqlite_store import sqlite_store
 from support.web_server import HOOK_TOKEN, TOKENS, Reply, Running, serving, serving_seeded, web_of
 
 from watcher.model.deploy import Phase
@@ -195,7 +196,7 @@ def test_a_deploys_id_leads_to_its_watch(shown: Running) -> None:
 
 
 def test_a_newcomer_is_told_what_to_do_first(tmp_path: Path) -> None:
-    database = fresh_database(tmp_path)
+    database = sqlite_store(tmp_path)
     web = web_of(database, lambda: 1e9)
     with serving(web) as running:
         text = _text(_page(running)).replace("&#34;", '"').replace("\\ ", "")
@@ -216,7 +217,7 @@ def test_an_empty_filter_is_not_the_first_step(shown: Running) -> None:
 
 def test_the_first_curl_line_works_as_it_stands(tmp_path: Path) -> None:
     """What the page tells a newcomer to send is accepted."""
-    database = fresh_database(tmp_path)
+    database = sqlite_store(tmp_path)
     with serving(web_of(database, lambda: 1e9)) as running:
         page = _page(running).text.replace("&#34;", '"').replace("&#39;", "'")
         body = re.search(r"-d '(\{.*?\})'", page)
