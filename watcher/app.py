@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -64,6 +63,7 @@ class App:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.supervisor = self._supervisor()
         self.wake = Event()  # the daemon is to end
+        self._calibrator = Calibrator(self._calibrator_died)
         self._teardown = ExitStack()
         self._running = ExitStack()  # what a reload replaces
         self._stop_seconds = _STOP_SECONDS
@@ -103,6 +103,7 @@ class App:
         if not migrated(database, self.wake, self.log):
             return
         self._teardown.callback(self._let_go, keeper)
+        self._teardown.callback(self._calibrator.stop)
         self._teardown.callback(lambda: self._running.close())  # noqa: PLW0108 -- the stack is another after a reload
         self._begin(self._loops(database, adapters, keeper))
         self._reload = lambda fresh: self._replace(fresh, database, adapters, keeper)
@@ -190,12 +191,10 @@ class App:
         with database.read() as tx:  # running watches keep their signals, whatever the file says now
             policies = [*self.settings.services.values(), *watches.open_policies(tx)]
         guards = {name: Guard(name, self.metrics, logs.logger("source")) for name in adapters.sources}
-        calibrator = Calibrator(self._calibrator_died)
-        self._running.callback(calibrator.stop)
         freezes = {name: service.freeze for name, service in self.settings.services.items()}
         watcher = Watcher(
             database,
-            Gather(database, guarded(adapters.sources, guards), Observations(self.metrics, self.log), calibrator),
+            Gather(database, guarded(adapters.sources, guards), Observations(self.metrics, self.log), self._calibrator),
             keeper,
             self.metrics,
             url,
@@ -286,23 +285,3 @@ class App:
 
 def _collecting(sources: Mapping[str, MetricSource]) -> list[tuple[str, Collects]]:
     return [(name, source) for name, source in sources.items() if isinstance(source, Collects)]
-
-
-def run(settings: Settings) -> int:
-    """Runs the daemon until a signal or the death of a loop; the exit status."""
-    app = App(settings)
-    changed = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: app.wake.set())
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        signal.signal(signal.SIGHUP, lambda _number, _frame: changed.set())
-    try:
-        app.start()
-        while not app.wake.is_set() and app.alive:
-            if changed.is_set():
-                changed.clear()
-                app.reload()
-            clock.wait(app.wake, 0.5)
-        return 0 if app.wake.is_set() else 1
-    finally:
-        app.stop()
