@@ -1,7 +1,7 @@
 """Series -> Findings: pure mathematics that knows no policy, no clock and no network.
 
 `calibrate` once at a watch's start, over the service's own history; `look` at each look, or `highest` for a first idea
-of one; `band` for the chart; `recovery` after a rollback. These and `Calibration` are the whole interface: an engine can
+of one; `band` for the chart; `recovery` after a rollback. These and `Calibration` are all of it: an engine can
 be replaced behind them.
 """
 

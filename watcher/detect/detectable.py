@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from watcher.detect.fitting import MARGIN, SHARE_OF_MAIN, Judge, signs
+from watcher.detect.fitting import LASTING, MARGIN, SHORT, Judge, signs
 from watcher.detect.statistics import CLIP, signed_root
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -32,9 +32,9 @@ def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float) -> float | 
     here = w / scale
     information = np.cumsum((here * judge.shape.response[:looks]) ** 2)
     evidence += MARGIN
-    level = judge.main.level(evidence - math.log(SHARE_OF_MAIN) + math.log(judge.overlap))
+    level = judge.main.level(evidence - LASTING + math.log(judge.overlap))
     bar = (level + judge.shape.price[:looks]) * judge.shape.spread[:looks]
-    spike = judge.spike.level(evidence - math.log(1 - SHARE_OF_MAIN) + math.log(judge.overlap))
+    spike = judge.spike.level(evidence - SHORT + math.log(judge.overlap))
     found = [_least(judge, here, information, bar, spike, sign) for sign in signs(harm)]
     return min(max(lasting for lasting, _ in found), max(short for _, short in found))
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from watcher.detect.baseline import Ints
+from watcher.detect.drift import Drift, fit_drift
 from watcher.detect.modelling import Model, Past
 from watcher.detect.noise import active
 from watcher.detect.path import Path, follow
@@ -17,8 +18,8 @@ from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.model.series import Floats
 from watcher.model.service import Harm
 
-SHARE_OF_MAIN = 0.9  # of the budget: the clipped scan; the rest: spikes
-LASTING, SHORT = math.log(SHARE_OF_MAIN), math.log(1 - SHARE_OF_MAIN)
+LASTING, SHORT, SLOW = math.log(0.8), math.log(0.1), math.log(0.1)  # shares of the clipped scan, of spikes, of drifts
+CORROBORATED = 2.5  # a drift counts up to so many times what the scans say, in -ln of a probability
 LOCAL = 120  # buckets before the deploy that tell how noisy it is now
 LOCAL_PRIOR = 15.0, 60.0  # buckets' worth of the usual noise; the second where noise is that of single events
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
@@ -26,6 +27,9 @@ MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
 MARGIN = 0.3  # in -ln of a probability: what is learned from a few days may be a little wrong
 BODY = 0.15  # probability at which the two statistics' dependence is read off
+
+Maxima = Floats | np.float64  # of windows, or of one
+NOTHING = np.float64(0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +54,7 @@ class Judge:
     Attributes:
         path: where the signal would go without the deploy, less what the control explains.
         local: noise just before the deploy over usual noise.
-        overlap: probability of either statistic over the sum of both, from quiet windows.
+        overlap: probability of either scan over the sum of both, from quiet windows.
         control: name of the control that the model uses, or None.
     """
 
@@ -59,26 +63,25 @@ class Judge:
     path: Path
     main: Tail
     spike: Tail
+    drift: Drift
     local: float
     overlap: float
     independent: float
     control: str | None
 
-    def evidence(self, main: Floats, spike: Floats) -> Floats:
+    def evidence(self, main: Maxima, spike: Maxima, drift: Maxima = NOTHING) -> Floats:
         """-ln of the probability that a quiet window comes to such maxima; shape as given."""
-        return np.maximum(stronger(self.main, self.spike, main, spike) - self.price, 0.0)
-
-    def settle(self, either: float) -> float:
-        """The evidence of both statistics from that of the stronger one."""
-        return max(either - self.price, 0.0)
+        scanned = np.maximum(stronger(self.main, self.spike, main, spike) - self.price, 0.0)
+        slow = self.drift.tail.evidence(drift) + SLOW - MARGIN
+        return np.maximum(scanned, np.minimum(slow, CORROBORATED * scanned))
 
     @property
     def price(self) -> float:
-        """What two statistics cost that were learned from a few days, in -ln of a probability."""
+        """What two scans cost that were learned from a few days, in -ln of a probability."""
         return math.log(self.overlap) + MARGIN
 
 
-def stronger(main_tail: Tail, spike_tail: Tail, main: Floats, spike: Floats) -> Floats:
+def stronger(main_tail: Tail, spike_tail: Tail, main: Maxima, spike: Maxima) -> Floats:
     """-ln probability by the statistic that says more, each with its share of the budget."""
     return np.maximum(main_tail.evidence(main) + LASTING, spike_tail.evidence(spike) + SHORT)
 
@@ -151,8 +154,9 @@ def fit_judge(
     spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG)
     overlap = shared(np.maximum(stronger(main_tail, spike_tail, main, spike), 0.0), independent, 1.0)
     path = follow(model.forecast, model.memory, looks)
-    judge = Judge(model, shape, path, main_tail, spike_tail, float(local[-1]), overlap, independent, control)
-    return judge, Quiet(past.first + starts, judge.evidence(main, spike), independent)
+    drift, drifts = fit_drift(past.recent, starts, looks, signs(harm), independent)
+    judge = Judge(model, shape, path, main_tail, spike_tail, drift, float(local[-1]), overlap, independent, control)
+    return judge, Quiet(past.first + starts, judge.evidence(main, spike, drifts), independent)
 
 
 def shared(evidence: Floats, independent: float, most: float) -> float:

@@ -23,6 +23,7 @@ ENOUGH = 4000  # buckets that coefficients are learned from
 REACH = 4.0  # times the usual distance from the median of the newest buckets: where a point's influence ends
 MIDDLE = 15  # buckets of that median
 BEHIND = (1, 16, 31, 46, 61)  # buckets ago: whose medians' median is the calm level
+RECENT = 8  # buckets that tell where the level is now; one of LENGTHS
 NEWEST = 80  # buckets before the deploy that are kept as they were
 
 
@@ -168,7 +169,8 @@ def followed(coefficients: Floats, kappa: Floats, control: tuple[Floats, Floats]
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
     """A forecast over its own history, shape (n,): `z` less what the control explains, as it was and pulled in; the
-    relative deviation that was forecast for each bucket, and the calm one, the control's share included.
+    relative deviation that was forecast for each bucket, and the calm one, the control's share included; and the mean
+    one of the `recent` buckets before each, without that share.
     """
 
     forecast: Forecast
@@ -176,12 +178,13 @@ class Fitted:
     pulled: Floats
     level: Floats
     calm: Floats
+    recent: Floats
 
     def rescaled(self, factor: float) -> Fitted:
         """The same with all deviations and sensitivities times `factor`."""
         own = self.forecast
         forecast = replace(own, kappa=own.kappa * factor**2, reach=own.reach * factor)
-        return Fitted(forecast, self.alone * factor, self.pulled * factor, self.level, self.calm)
+        return Fitted(forecast, self.alone * factor, self.pulled * factor, self.level, self.calm, self.recent)
 
 
 def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, upper: Floats) -> Fitted:
@@ -204,7 +207,8 @@ def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, up
     pulled = pull(z, w * known, reach, upper, middle)
     calm = shared + relative(calm_of(middle), w)
     if not lengths or points < 20:
-        return Fitted(Forecast((), np.empty(0), np.empty(0), shares, kappas, reach), z, pulled, shared, calm)
+        forecast = Forecast((), np.empty(0), np.empty(0), shares, kappas, reach)
+        return Fitted(forecast, z, pulled, shared, calm, np.zeros(len(z)))
     kappa = _prior(w, lengths)
     rows = means(pulled, w * known, lengths, kappa)
     learn = np.flatnonzero(active(np.where(known, w * w, 0.0)))
@@ -214,7 +218,12 @@ def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, up
     # A forecast that remembers more than there is would explode.
     if weights.sum() > 0.995:
         weights = weights * (0.995 / float(weights.sum()))
-    return Fitted(Forecast(lengths, weights, kappa, shares, kappas, reach), z, pulled, shared + weights @ rows, calm)
+    forecast = Forecast(lengths, weights, kappa, shares, kappas, reach)
+    return Fitted(forecast, z, pulled, shared + weights @ rows, calm, _recent(lengths, rows))
+
+
+def _recent(lengths: tuple[int, ...], rows: Floats) -> Floats:
+    return rows[lengths.index(RECENT)] if RECENT in lengths else np.zeros(rows.shape[1])
 
 
 def relative(z: Floats, w: Floats) -> Floats:
@@ -254,8 +263,10 @@ def forecast_level(
     seen: tuple[Floats, Floats],
     upper: Floats,
     control: tuple[Floats, Floats] | None,
-) -> tuple[Floats, Floats]:
-    """The relative deviation that is expected of each new bucket, given all before it, and the calm one; shape (n,).
+) -> tuple[Floats, Floats, Floats]:
+    """The relative deviation that is expected of each new bucket, given all before it; the calm and the recent one.
+
+    Shape (n,) each, as in `Fitted`.
 
     `seen` is their `(z, w)`, `upper` as in `pull`; `control` the control's `(z, w)` of its NEWEST and the same buckets.
     """
@@ -271,8 +282,9 @@ def forecast_level(
     middle = middles(own_z, own_w > 0)
     calm = shared + relative(calm_of(middle, last), w)
     if not len(forecast.lengths):
-        return shared, calm
+        return shared, calm, np.zeros(len(z))
     pulled = pull(own_z, own_w, forecast.reach, np.concatenate([np.zeros(last), upper]), middle)
     past = len(memory.z)
     all_z, all_w = np.concatenate([memory.z, pulled[last:]]), np.concatenate([memory.w, w])
-    return shared + forecast.weights @ means(all_z, all_w, forecast.lengths, forecast.kappa, past), calm
+    rows = means(all_z, all_w, forecast.lengths, forecast.kappa, past)
+    return shared + forecast.weights @ rows, calm, _recent(forecast.lengths, rows)

@@ -96,7 +96,7 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     model, noise, totals = judge.model, judge.model.noise, grid.totals
     profile, values = _expected(judge, axis, grid)
     z, w, sd = standardise(noise, profile, values, totals)
-    level, calm = forecast_level(model.forecast, model.memory, (z, w), upper_fence(noise, sd, 0.0), control)
+    level, calm, recent = forecast_level(model.forecast, model.memory, (z, w), upper_fence(noise, sd, 0.0), control)
     raw, w, sd = standardise(noise, lift(noise, profile, level), values, totals)
     scale = model.scale * judge.local
     known = w > 0 if control is None else (w > 0) & (control[1][len(control[1]) - len(w) :] > 0)
@@ -109,19 +109,27 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
         off_calm = standardise(noise, lift(noise, profile, calm), values, totals)[0] / scale
         towards = {sign: harmful(eps, off_calm, sign, model.slack / scale) for sign in signs(harm)}
     scans = {sign: scan(one[None], here[None], high[None], judge.shape, sign) for sign, one in towards.items()}
-    return _verdict(judge, scans, towards, here, high)
+    drifts = {sign: judge.drift.since(recent, sign) for sign in towards}
+    return _verdict(judge, scans, drifts, towards, here, high)
 
 
 def _verdict(
-    judge: Judge, scans: Mapping[float, Scan], towards: Mapping[float, Floats], w: Floats, high: Floats
+    judge: Judge,
+    scans: Mapping[float, Scan],
+    drifts: Mapping[float, Floats],
+    towards: Mapping[float, Floats],
+    w: Floats,
+    high: Floats,
 ) -> Verdict:
     if not len(w):
         sign = next(iter(scans))
         return Verdict(0.0, 0, sign, towards[sign], w, high)
-    tables = {sign: (each.main[0], each.spike[0]) for sign, each in scans.items()}
-    main, spike = (max(each[place].max() for each in tables.values()) for place in (0, 1))
-    lasting, short = float(judge.main.evidence(main)) + LASTING, float(judge.spike.evidence(spike)) + SHORT
-    place = int(short > lasting)
+    tables = {sign: (each.main[0], each.spike[0], drifts[sign]) for sign, each in scans.items()}
+    main, spike, drift = (max(each[place].max() for each in tables.values()) for place in range(3))
+    final = float(judge.evidence(main, spike, drift))
+    # A drift comes late: where the scans say as much, they say when.
+    slow = final > float(judge.evidence(main, spike))
+    place = 2 if slow else int(judge.spike.evidence(spike) + SHORT > judge.main.evidence(main) + LASTING)
     sign = max(tables, key=lambda each: float(tables[each][place].max()))
     surest = int(tables[sign][place].argmax()) + 1
-    return Verdict(judge.settle(max(lasting, short)), surest, sign, towards[sign], w, high)
+    return Verdict(final, surest, sign, towards[sign], w, high)

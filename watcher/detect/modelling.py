@@ -55,7 +55,8 @@ class Model:
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
     """The history as the model sees it, shape (n,): deviations `z` from the profile with their sensitivities `weight`;
-    innovations `eps` with theirs, `w`, and deviations from the `calm` level with its `slack`, in the innovations' s.d.
+    innovations `eps` with theirs, `w`, and deviations from the `calm` level with its `slack`, in the innovations' s.d.;
+    and the mean relative deviation of the `recent` buckets before each.
 
     `certain` is the share of the noise that independent events have by nature: no hour is quieter than that.
     """
@@ -68,6 +69,7 @@ class Past:
     calm: Floats
     slack: float
     high: Floats
+    recent: Floats
     certain: float
 
 
@@ -115,7 +117,10 @@ def fit_model(
     eps = np.where(seen, (raw - mean_eps) / scale_eps, 0.0)
     w_eps = sensitivity * seen / scale_eps
     certain = _certain(noise, lift(noise, expected, fitted.level)[known], sd[known] * scale_eps, grid, known)
-    return model, Past(grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, certain)
+    past = Past(
+        grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, fitted.recent, certain
+    )
+    return model, past
 
 
 def _sparse(noise: Noise, expected: Floats, grid: Grid, known: NDArray[np.bool_]) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from watcher import detect, verdict
+from watcher.detect.looking import SUSPECT_TIMES
 from watcher.model.decision import Decision, Outcome
 from watcher.model.finding import Cause, Findings
 from watcher.model.series import Series
@@ -26,17 +28,6 @@ class Seen:
     def called(self) -> bool:
         return self.decision.outcome is Outcome.REGRESSED
 
-    @property
-    def plainly_quiet(self) -> bool:
-        """Whether nothing was to be seen, and so nothing at any look before, made alone or after others.
-
-        A signal's evidence never falls from look to look, but where a control speaks for it.
-        """
-        return not self.called and all(
-            (finding.cause is Cause.NO_HARM and not finding.note) or finding.cause in _NEVER
-            for finding in self.findings.signals
-        )
-
 
 def look(
     calibration: detect.Calibration,
@@ -52,7 +43,24 @@ def look(
     return Seen(findings, assessments, verdict.conclude(context, findings, assessments))
 
 
+def tells_all(calibration: detect.Calibration, context: Context, series: Mapping[str, Series], last: Seen) -> bool:
+    """Whether a last look shows nothing at all, and so none before it did, made alone or after others.
+
+    A signal's evidence never falls from look to look, but where a control speaks for it.
+    """
+    plain = not last.called and all(
+        (finding.cause is Cause.NO_HARM and not finding.note) or finding.cause in _NEVER
+        for finding in last.findings.signals
+    )
+    # Too little traffic may stand before a suspicion.
+    return plain and _highest(calibration, series, last.findings.at) < context.threshold - math.log10(SUSPECT_TIMES)
+
+
 def may_call(calibration: detect.Calibration, context: Context, series: Mapping[str, Series], at: float) -> bool:
     """Whether a look at `at` could call harm; if it cannot, no look before it could, but where a control speaks."""
+    return _highest(calibration, series, at) >= context.threshold
+
+
+def _highest(calibration: detect.Calibration, series: Mapping[str, Series], at: float) -> float:
     recent = {name: each.between(calibration.recent_from, at) for name, each in series.items()}
-    return detect.highest(calibration, recent, at) >= context.threshold
+    return detect.highest(calibration, recent, at)

@@ -116,7 +116,7 @@ def run(placebo: Placebo) -> list[Seen]:
     and one that calls harm has had the same evidence from the first call on. Where a control speaks it may fall.
     """
     last = look(placebo, placebo.known, placebo.looks[-1], None)
-    if last.plainly_quiet:
+    if hindsight.tells_all(placebo.calibration, placebo.context, placebo.known, last):
         return [last]
     number = first_call(placebo, placebo.known) if last.called else None
     if number is not None:

@@ -83,7 +83,7 @@ def telling_looks(case: Case, calibration: detect.Calibration, context: Context)
     """Every look; the last one alone where that tells what all do: it shows nothing at all, and no control speaks."""
     if all(signal.role is not Role.CONTROL for signal in case.signals):
         last = hindsight.look(calibration, _ended(context), case.series, case.looks()[-1], None)
-        if last.plainly_quiet:
+        if hindsight.tells_all(calibration, context, case.series, last):
             return iter((last,))
     return every_look(case, calibration, context)
 

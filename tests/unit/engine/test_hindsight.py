@@ -32,7 +32,7 @@ def a_case(seed: int) -> dict[str, Any]:
 
 def test_the_last_look_tells_what_all_do() -> None:
     lengths = []
-    for seed in range(60):
+    for seed in range(90):
         case = parse_case(a_case(seed))
         ready = prepared(case, 0.05)
         few, every = list(telling_looks(case, *ready)), list(every_look(case, *ready))
