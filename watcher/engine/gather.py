@@ -21,7 +21,7 @@ from watcher.model.service import Signal
 from watcher.model.watch import Watch, WatchState
 from watcher.ports import MetricSource
 from watcher.store import looks, records, watches
-from watcher.store.database import Database
+from watcher.store.database import Database, Tx
 from watcher.store.looks import Look
 
 _SHOWN_WINDOWS = 1.5
@@ -231,3 +231,17 @@ def blanked(series: Series, spans: Sequence[tuple[float, float]]) -> Series:
         partial=series.partial,
         warnings=series.warnings,
     )
+
+
+def write_points(tx: Tx, watch_id: str, gathered: Gathered, now: float, *, ours: bool) -> None:
+    """Writes what the store does not have yet; `ours`: it has nothing that `gathered` does not know."""
+    added = {}
+    for name, series in gathered.fresh.items():
+        if not len(series):
+            continue
+        if ours and series.times[0] > gathered.known.get(name, math.inf):
+            added[name] = series, detect.band(gathered.calibration, name, series)
+            continue
+        records.keep_replaced(tx, watch_id, name, series, now)
+        looks.add_points(tx, watch_id, name, series, detect.band(gathered.calibration, name, series))
+    looks.append_points(tx, watch_id, added)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from watcher import detect, verdict
 from watcher.engine import blindness, respond, schedule
 from watcher.engine.asking import Answers
 from watcher.engine.facts import NEARBY, blames, context_of, nearby, record_of
-from watcher.engine.gather import Gather, Gathered
+from watcher.engine.gather import Gather, Gathered, write_points
 from watcher.engine.lease import Keeper
 from watcher.engine.notes import deliver, note
 from watcher.errors import LeaseLostError, StoreUnavailableError
@@ -223,7 +222,7 @@ class Watcher:
                 looks.keep_calibration(tx, before.id, now, gathered.data)
             elif not gathered.settled and outlook.look is not None:
                 records.keep_provisional(tx, before.id, now, gathered.data)
-            _write_points(tx, before.id, gathered, now, ours=ours)
+            write_points(tx, before.id, gathered, now, ours=ours)
             for order in response.orders:
                 orders.add(tx, order)
             for event, line in response.events:
@@ -291,16 +290,3 @@ class Watcher:
 
 def _due(watch: Watch, now: float) -> bool:
     return watch.next_look_at is not None and watch.next_look_at <= now
-
-
-def _write_points(tx: Tx, watch_id: str, gathered: Gathered, now: float, *, ours: bool) -> None:
-    added = {}
-    for name, series in gathered.fresh.items():
-        if not len(series):
-            continue
-        if ours and series.times[0] > gathered.known.get(name, math.inf):
-            added[name] = series, detect.band(gathered.calibration, name, series)
-            continue
-        records.keep_replaced(tx, watch_id, name, series, now)
-        looks.add_points(tx, watch_id, name, series, detect.band(gathered.calibration, name, series))
-    looks.append_points(tx, watch_id, added)
