@@ -19,7 +19,7 @@ from watcher import detect
 from watcher.model.series import Series
 from watcher.model.watch import WatchPlan
 
-_NICE = 10  # behind the looks, before rehearsals
+_NICE = 5  # behind the looks, well before rehearsals: a watch is blind until its histories are learnt
 _IDLE = 300.0  # seconds after which it ends: most watchers rarely need it, and it holds 100 MB
 _PATIENCE = 2.0
 
