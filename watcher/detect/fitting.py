@@ -71,9 +71,16 @@ class Judge:
 
     def evidence(self, main: Maxima, spike: Maxima, drift: Maxima = NOTHING) -> Floats:
         """-ln of the probability that a quiet window comes to such maxima; shape as given."""
-        scanned = np.maximum(stronger(self.main, self.spike, main, spike) - self.price, 0.0)
-        slow = self.drift.tail.evidence(drift) + SLOW - MARGIN
-        return np.maximum(scanned, np.minimum(slow, CORROBORATED * scanned))
+        lasting, short, slow = self.parts(main, spike, drift)
+        return np.maximum(np.maximum(lasting, short), slow)
+
+    def parts(self, main: Maxima, spike: Maxima, drift: Maxima) -> tuple[Floats, Floats, Floats]:
+        """The evidence of each statistic, for what it costs that there are others; the largest counts."""
+        price = self.price
+        lasting = np.maximum(self.main.evidence(main) + (LASTING - price), 0.0)
+        short = np.maximum(self.spike.evidence(spike) + (SHORT - price), 0.0)
+        slow = self.drift.tail.evidence(drift) + (SLOW - MARGIN)
+        return lasting, short, np.minimum(slow, CORROBORATED * np.maximum(lasting, short))
 
     @property
     def price(self) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
-from watcher.detect.fitting import LASTING, SHORT, Judge, signs
+from watcher.detect.fitting import Judge, signs
 from watcher.detect.forecast import forecast_level
 from watcher.detect.modelling import upper_fence
 from watcher.detect.noise import Scale, lift, standardise
@@ -126,10 +126,8 @@ def _verdict(
         return Verdict(0.0, 0, sign, towards[sign], w, high)
     tables = {sign: (each.main[0], each.spike[0], drifts[sign]) for sign, each in scans.items()}
     main, spike, drift = (max(each[place].max() for each in tables.values()) for place in range(3))
-    final = float(judge.evidence(main, spike, drift))
-    # A drift comes late: where the scans say as much, they say when.
-    slow = final > float(judge.evidence(main, spike))
-    place = 2 if slow else int(judge.spike.evidence(spike) + SHORT > judge.main.evidence(main) + LASTING)
+    parts = [float(each) for each in judge.parts(main, spike, drift)]
+    place = parts.index(max(parts))
     sign = max(tables, key=lambda each: float(tables[each][place].max()))
     surest = int(tables[sign][place].argmax()) + 1
-    return Verdict(final, surest, sign, towards[sign], w, high)
+    return Verdict(parts[place], surest, sign, towards[sign], w, high)

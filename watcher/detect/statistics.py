@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
+from watcher.detect.baseline import Ints
 from watcher.model.series import Floats
 
 STRETCHES = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)
@@ -169,10 +172,7 @@ def _largest_of_one(
     priced: bool,
 ) -> Floats:
     """`_largest` of a single window, given with its sums: all lengths at once, as its cost is that of the calls."""
-    each = np.array(lengths)
-    begins = np.arange(1, len(values[0]) + 1) - each[:, None]
-    missing = begins < 0
-    begins[missing] = 0
+    each, begins, missing = _begins(len(values[0]), tuple(lengths))
     rest = shape.rest[each - 1][:, None]
     total = _news(values[1][1:] - values[1].take(begins), values[0].take(begins), rest)
     weight = _news(squares[1][1:] - squares[1].take(begins), squares[0].take(begins), rest * rest)
@@ -182,6 +182,14 @@ def _largest_of_one(
         root /= shape.spread[each - 1][:, None]
     largest: Floats = root.max(axis=0)[None]
     return largest - PRICE if priced else largest
+
+
+@lru_cache(maxsize=512)
+def _begins(size: int, lengths: tuple[int, ...]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """The lengths, where stretches of such length that end at each of so many looks begin, and which ones cannot."""
+    each = np.array(lengths)
+    begins = np.arange(1, size + 1) - each[:, None]
+    return each, np.maximum(begins, 0), begins < 0
 
 
 def _news(total: Floats, first: Floats, rest: Floats | float) -> Floats:
