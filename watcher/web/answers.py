@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from watcher.errors import (
     ConflictError,
@@ -44,6 +45,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(WatcherError, _ours)
     app.add_exception_handler(StarletteHTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _accident)
 
 
@@ -87,6 +89,11 @@ def _http(request: Request, error: Exception) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     text = phrase.lower() if error.detail == phrase else str(error.detail)
     return _answer(request, error.status_code, {"error": text}, dict(error.headers or {}))
+
+
+def _gone(_request: Request, _error: Exception) -> Response:
+    """For nobody: whoever asked went away in the middle of the body."""
+    return Response(status_code=499)
 
 
 def _accident(_request: Request, _error: Exception) -> Response:

@@ -40,7 +40,11 @@ class Batches:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                results = await run_in_threadpool(self._database.together, [work for work, _ in batch])
+                works = [work for work, _ in batch]
+                try:
+                    results = await run_in_threadpool(self._database.together, works)
+                except Exception as error:  # noqa: BLE001  # no thread could be had, for one: nobody waits for ever
+                    results = [error] * len(batch)
                 for (_, done), result in zip(batch, results, strict=True):
                     if done.done():  # whoever asked has gone
                         continue

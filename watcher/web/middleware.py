@@ -10,6 +10,7 @@ import math
 from fastapi import HTTPException
 from fastapi.responses import Response
 from starlette.datastructures import State
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from watcher.kit import clock
@@ -77,6 +78,8 @@ class Guard:
                 await self._app(scope, _capped(scope, receive, web.max_body), observed)
             else:
                 await refusal(scope, receive, observed)
+        except ClientDisconnect:  # in the middle of its body
+            pass
         except Exception:  # noqa: BLE001 -- the last line of defence; it is logged
             logger("web").exception("request_failed", route=_route(scope), method=scope["method"])
             if not status:

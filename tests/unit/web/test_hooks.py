@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import socket
+import time
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,18 @@ def test_a_body_that_drips_does_not_hold_us(daemon: Running, monkeypatch: pytest
         connection.sendall(b"POST /hooks/pipeline HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(("path", "route"), [("/hooks/pipeline", "/hooks/{name}"), ("/api/v1/deploys", "")])
+def test_a_sender_that_goes_away_in_the_middle_is_no_error_of_ours(
+    daemon: Running, logged: list[MutableMapping[str, Any]], path: str, route: str
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{daemon.server.port}\r\nContent-Length: 100\r\n\r\n{{"
+    with socket.create_connection(("127.0.0.1", daemon.server.port), timeout=5) as connection:
+        connection.sendall(head.encode())
+        time.sleep(0.2)
+    assert daemon.saw(route or path, "POST", 499)
+    assert not [line for line in logged if line["event"] == "request_failed"]
 
 
 def test_the_sender_should_try_again_when_the_store_is_away(tmp_path: Path) -> None:
