@@ -85,7 +85,8 @@ def text(made: Rehearsal, width: int) -> str:
     lines = [title, "", *_aligned(_signals(made)), ""]
     if any(signal.shapes for signal in made.signals):
         lines += [*_aligned(_shapes(made)), ""]
-    lines += [textwrap.fill(sentence, width) for sentence in made.sentences]
+    judged = [f"{signal.name} is judged {signal.basis}." for signal in made.signals if signal.basis]
+    lines += [textwrap.fill(sentence, width) for sentence in (*judged, *made.sentences)]
     advice = [(signal.name, sentence) for signal in made.signals for sentence in signal.advice]
     if advice:
         lines += ["", "What would help"]

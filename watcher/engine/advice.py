@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from types import MappingProxyType
 
+from watcher.detect import Baseline, Learned
+from watcher.detect.noise import Scale
 from watcher.kit.text import duration, percent
 from watcher.model.finding import Cause
 from watcher.model.rehearsal import Rehearsal, Share, SignalRehearsal
@@ -22,6 +24,23 @@ _CAUSES = MappingProxyType(
         Cause.GAPS: "fewer missing buckets, or a longer step",
         Cause.FROZEN_DATA: "a source that does not repeat one value",
         Cause.BAD_VALUES: "a query without impossible values",
+    }
+)
+_SCALES = MappingProxyType(
+    {
+        Scale.EVENTS: "counts of events",
+        Scale.SHARE: "a share of events",
+        Scale.LOG: "logarithms",
+        Scale.RELATIVE: "a level above zero",
+        Scale.ABSOLUTE: "a level about zero",
+    }
+)
+_BASELINES = MappingProxyType(
+    {
+        Baseline.LEVEL: "its level, as no time of day tells more",
+        Baseline.DAY: "the same minutes of other days",
+        Baseline.WORKDAY: "the same minutes of other working days, or weekends",
+        Baseline.WEEKDAY: "the same minutes of the same weekday",
     }
 )
 
@@ -91,6 +110,14 @@ def interval(share: Share) -> str:
     """`5 % (0.1 % to 25 %)`."""
     value = share.value
     return f"{percent(value if value is not None else math.nan)} ({percent(share.low)} to {percent(share.high)})"
+
+
+def basis(learned: Learned) -> str:
+    """`as counts of events, against the same minutes of other days (14 days of history), and against other_region`."""
+    against = _BASELINES[learned.baseline]
+    days = f" ({learned.days} days of history)" if learned.baseline is not Baseline.LEVEL else ""
+    control = f", and against {learned.control}" if learned.control else ""
+    return f"as {_SCALES[learned.scale]}, against {against}{days}{control}"
 
 
 def for_signal(service: Service, signal: Signal, made: SignalRehearsal) -> tuple[str, ...]:

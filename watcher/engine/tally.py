@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from zlib import crc32
 
+from watcher import detect
 from watcher.engine import advice, injection, placebo
 from watcher.engine.hindsight import Seen
 from watcher.engine.placebo import Placebo
@@ -141,8 +142,15 @@ def conclude(service: Service, tally: Tally) -> SignalRehearsal:
         seconds=median(seconds) if seconds else None,
         vetoed=share(vetoes, count, independent(count, spacing, whole)),
         shapes=shapes,
+        basis=_basis(tally),
     )
     return replace(made, advice=advice.for_signal(service, signal, made))
+
+
+def _basis(tally: Tally) -> str:
+    newest = max(tally.harmed, key=lambda each: each.placebo.context.started_at, default=None)
+    learned = detect.learned(newest.placebo.calibration, tally.signal.name) if newest is not None else None
+    return advice.basis(learned) if learned is not None else ""
 
 
 def _shape(signal: Signal, tally: Tally, shape: str, spacing: float, whole: float) -> ShapeRehearsal:

@@ -93,6 +93,7 @@ class SignalRehearsal:
             policy says must be seen.
         advice: what would help, in plain words.
         shapes: each shape of harm; empty if the signal could not be judged.
+        basis: how the newest placebo was judged and against what, in plain words; empty if none could be.
     """
 
     name: str
@@ -105,6 +106,7 @@ class SignalRehearsal:
     vetoed: Share
     advice: tuple[str, ...] = ()
     shapes: tuple[ShapeRehearsal, ...] = ()
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)

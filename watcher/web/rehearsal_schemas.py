@@ -57,6 +57,7 @@ class SignalRehearsalView(BaseModel):
     seconds: float | None
     vetoed: ShareView = Field(description="How often that harm was put down to before the deploy.")
     shapes: list[ShapeView]
+    basis: str = Field(description="How it was judged and against what, in plain words; empty if it could not be.")
     advice: list[str]
 
 

@@ -77,6 +77,7 @@ def test_no_shape_of_harm_shows_better_than_a_step(busy: Rehearsal) -> None:
         assert (step.seen.hits, step.seen.trials) == (4, 4)  # 30 % must be seen
         assert {shape.seen.trials for shape in others} == {2}
         assert all(shape.detectable is None or shape.detectable > 0.8 * (step.detectable or 0) for shape in others)
+        assert one.basis
     spike = busy.signals[0].shapes[-1]
     assert spike.detectable is None or spike.detectable > 1.2 * (busy.signals[0].detectable or 1)
 

@@ -29,13 +29,15 @@ def test_one_of_an_older_version_is_read_and_pooled_with_none(tmp_path: Path) ->
     new = ("policy", "judged", "pooled")
     old = {key: value for key, value in asdict(rehearsal()).items() if key not in new}
     for signal in old["signals"]:
-        del signal["shapes"]
+        del signal["shapes"], signal["basis"]
     with database.write() as tx:
         rehearsals.add(tx, rehearsal())
         tx.exec_driver_sql("update rehearsals set data = ?", (json.dumps(old),))
     with database.read() as tx:
         (found,) = rehearsals.recent(tx, "checkout")
-    assert found == replace(rehearsal(), signals=tuple(replace(each, shapes=()) for each in rehearsal().signals))
+    assert found == replace(
+        rehearsal(), signals=tuple(replace(each, shapes=(), basis="") for each in rehearsal().signals)
+    )
     assert (found.judged, found.known_false) == ((), found.false_calls)
     database.close()
 

@@ -1,0 +1,46 @@
+"""What a calibration has settled on for a signal: told to people, so that they can see whether it makes sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from watcher.detect.baseline import Profile
+from watcher.detect.calibration import Calibration
+from watcher.detect.noise import Scale
+
+
+class Baseline(StrEnum):
+    """What a bucket is held against."""
+
+    LEVEL = "level"  # no time of day predicts anything
+    DAY = "day"  # the same minute of other days
+    WORKDAY = "workday"  # ... of other working days, or weekends
+    WEEKDAY = "weekday"  # ... of the same day of other weeks
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """`days` of history are behind the baseline; `control` is the one that is used, named or found."""
+
+    baseline: Baseline
+    scale: Scale
+    days: int
+    control: str | None
+
+
+def learned(calibration: Calibration, name: str) -> Learned | None:
+    """Of the signal of that name; None if it cannot be judged."""
+    judges = calibration.signals[name].judges
+    if not judges:
+        return None
+    model = judges[-1].model
+    return Learned(_baseline(model.profile), model.noise.scale, model.profile.days, judges[0].control)
+
+
+def _baseline(profile: Profile) -> Baseline:
+    if float(np.ptp(profile.curves)) == 0:
+        return Baseline.LEVEL
+    return {1: Baseline.DAY, 2: Baseline.WORKDAY}.get(len(np.unique(profile.classes)), Baseline.WEEKDAY)
