@@ -1,7 +1,1 @@
 """How well harm is found, and how seldom it is imagined: the product and its peers' rules side by side in one run."""
-
-import os
-
-# One thread a process: the processes share the cores. Read by numpy when it is loaded, so this comes first.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
