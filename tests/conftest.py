@@ -27,9 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
+def postgresql() -> Iterator[PostgresqlServer]:
     """Shared: take a database of your own with `empty()`, and neither stop it nor cut others' connections."""
-    with PostgresqlServer(tmp_path_factory.mktemp("postgresql")) as server:
+    with PostgresqlServer() as server:
         yield server
 
 

@@ -14,5 +14,6 @@ def test_killed_between_the_steps_nothing_is_lost_and_nothing_done_twice(tmp_pat
         for point in POINTS:
             daemon.die_at(point)
         print(daemon.lost_nothing_and_did_nothing_twice(200))
-        # Dead in the call and just after it: made again, under the same key. Dead before it: made once.
-        assert sum(keys.total() for keys in daemon.around.rollbacks().values()) == len(POINTS) + 2
+        # Dead in the call and just after it: made again, under the same key; and so once more if the call of the life
+        # before was on its way as well when the last one died. Dead before it: made once.
+        assert sum(keys.total() for keys in daemon.around.rollbacks().values()) - len(POINTS) in {2, 3}

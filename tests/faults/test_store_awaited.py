@@ -24,7 +24,7 @@ services:
 
 @pytest.mark.postgresql
 def test_a_database_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
-    with PostgresqlServer(tmp_path / "postgresql") as server:
+    with PostgresqlServer() as server:
         url = server.url
         server.stop()
         daemon = Daemon(tmp_path / "watcher", _CONFIG, {"STORE_URL": url})
@@ -44,7 +44,7 @@ def test_a_database_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.postgresql
 def test_a_daemon_that_waits_can_be_stopped(tmp_path: Path) -> None:
-    with PostgresqlServer(tmp_path / "postgresql") as server:
+    with PostgresqlServer() as server:
         url = server.url
     daemon = Daemon(tmp_path / "watcher", _CONFIG, {"STORE_URL": url})
     daemon.start(wait=False)

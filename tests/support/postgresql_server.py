@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 from support.programs import Program, free_port, require
@@ -22,9 +23,11 @@ from watcher.store.database import Database
 class PostgresqlServer:
     """`url` is the SQLAlchemy URL of its database; `empty` gives a new one. May be stopped and started again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self) -> None:
         self._initdb, self._postgres, self._psql = require("initdb", "postgres", "psql")
-        self._directory = directory
+        # Not below pytest's folder, which its next run closes to everybody else: the server is another user.
+        self._folder = TemporaryDirectory(prefix="postgresql-")
+        self._directory = Path(self._folder.name)
         self._port = free_port()
         self._program: Program | None = None
         self._numbers = itertools.count(1)
@@ -35,7 +38,6 @@ class PostgresqlServer:
         return f"postgresql+psycopg://watcher@127.0.0.1:{self._port}/postgres"
 
     def __enter__(self) -> Self:
-        self._directory.mkdir(parents=True, exist_ok=True)
         user = _as_postgres(self._directory)
         data = self._directory / "data"
         made = subprocess.run(
@@ -50,6 +52,7 @@ class PostgresqlServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._folder.cleanup()
 
     def start(self) -> None:
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._directory}"]
@@ -108,11 +111,8 @@ class PostgresqlServer:
 
 
 def _as_postgres(directory: Path) -> Sequence[str]:
-    """How to run a program as an ordinary user, who then owns `directory` and may enter what lies above it."""
+    """How to run a program as an ordinary user, who then owns `directory`."""
     if os.getuid() != 0:
         return []
     shutil.chown(directory, pwd.getpwnam("postgres").pw_uid, pwd.getpwnam("postgres").pw_gid)
-    for parent in directory.parents:
-        if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o001 == 0:
-            parent.chmod(parent.stat().st_mode | 0o011)
     return [*require("setpriv"), "--reuid=postgres", "--regid=postgres", "--init-groups"]

@@ -118,7 +118,7 @@ class Replicas:
 def replicas(
     directory: Path, config: str, number: int, environment: Mapping[str, str] | None = None
 ) -> Iterator[Replicas]:
-    with PostgresqlServer(directory / "postgresql") as server, ExitStack() as stack:
+    with PostgresqlServer() as server, ExitStack() as stack:
         own = {"STORE_URL": server.url} | dict(environment or {})
         daemons = [Daemon(directory / f"replica-{place}", config, own) for place in range(number)]
         made = Replicas(server, daemons)

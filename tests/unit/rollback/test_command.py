@@ -153,7 +153,9 @@ def test_a_child_in_the_background_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_much_output_is_cut_to_its_end() -> None:
-    much = "i=0; while [ $i -lt 40 ]; do head -c 100000 /dev/zero | tr '\\0' x; i=$((i+1)); done; echo; echo done"
+    much = (
+        "i=0; while [ $i -lt 40 ]; do head -c 100000 /dev/zero | tr '\\0' x; i=$((i+1)); done; echo; sleep 1; echo done"
+    )
     assert run(much).detail == "done"
 
 

@@ -71,9 +71,9 @@ def test_a_store_that_stays_away_is_told_to_everybody(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgresql
-def test_a_database_that_restarts_meanwhile_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_restarts_meanwhile_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(together, "_PATIENCE", 60.0)
-    with PostgresqlServer(tmp_path / "postgresql") as server, closing(Database(server.url)) as database:
+    with PostgresqlServer() as server, closing(Database(server.url)) as database:
         database.migrate()
         database.together([put(1)])
         server.stop()
