@@ -7,6 +7,7 @@ The services are those of one template; each has four signals and is looked at e
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import sys
@@ -60,7 +61,7 @@ class Row:
 
     watches: int
     begun: float  # from the first deploy to the last first look
-    begin_cpu: float  # of the daemon's, a watch
+    begin_cpu: float  # of the daemon's and its calibrating process's, a watch
     lag_median: float
     lag_p99: float
     cpu: float  # of the daemon's, a look
@@ -107,7 +108,7 @@ def _loaded(daemon: Daemon, prometheus: PrometheusServer, names: Sequence[str], 
     while _begun(daemon) < len(names):
         assert time.monotonic() < deadline, "not all have begun"
         time.sleep(2.0)  # a scrape of so many series costs the daemon something as well
-    begun, begin_cpu = time.monotonic() - began, _cpu(process) - cpu
+    begun, begin_cpu = time.monotonic() - began, _cpu(process) - cpu + _learning(process)
     time.sleep(_SETTLE)  # what had to wait is caught up
     server = _process_of(prometheus)
     before, cpu, server_cpu, queries = _lags(daemon), _cpu(process), _cpu(server), _queries(prometheus)
@@ -197,9 +198,17 @@ def _process_of(prometheus: PrometheusServer) -> psutil.Process:
 
 
 def _cpu(process: psutil.Process) -> float:
-    """With its calibrating process; rehearsals are others, which take what is left of the machine."""
-    own = [child for child in process.children() if "watcher.engine.calibrating" in child.cmdline()]
-    return sum(sum(each.cpu_times()[:2]) for each in [process, *own])
+    """Of the process itself; rehearsals are others, which take what is left of the machine."""
+    return sum(process.cpu_times()[:2])
+
+
+def _learning(process: psutil.Process) -> float:
+    """Of the daemon's calibrating process."""
+    spent = 0.0
+    for child in process.children():
+        with contextlib.suppress(psutil.Error):  # a rehearsal that has just ended
+            spent += _cpu(child) if "watcher.engine.calibrating" in child.cmdline() else 0.0
+    return spent
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
