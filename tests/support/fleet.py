@@ -55,7 +55,8 @@ services:
 _SERVICE = """
   {name}:
     signals:
-      orders: {{source: shop, kind: count, harm: down, step: 1s, params: {{service: {name}}}}}
+      # Chance must not look like harm in any of hundreds of good deploys; bad ones lose far more.
+      orders: {{source: shop, kind: count, harm: down, min_effect: 20%, step: 1s, params: {{service: {name}}}}}
     rollback: {{kind: webhook, url: "{url}/rollback/{name}", timeout: 60s}}
 """
 
