@@ -47,7 +47,6 @@ def test_the_end_of_summer_time_and_jumps_of_hours(tmp_path: Path) -> None:
             sender.deploy("bad-2", ago=4.0)
             assert ended("bad-2") == "regressed"
             assert daemon.status("/healthz") == 200
-            # Under libfaketime `time.sleep` fails, with which Python waits for the rehearsal's process to end.
-            assert {error["loop"] for error in daemon.events("loop_error")} <= {"rehearse"}
+        assert not daemon.errors()
         rollbacks = {name: (len(keys), keys.total()) for name, keys in around.rollbacks().items()}
         assert rollbacks == {f"bad-{number}": (1, 1) for number in range(3)}

@@ -154,5 +154,11 @@ class Daemon:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The log lines of one event."""
-        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
-        return [line for line in lines if line.get("event") == name]
+        return [line for line in self._lines() if line.get("event") == name]
+
+    def errors(self) -> list[dict[str, Any]]:
+        """The log lines at error or above."""
+        return [line for line in self._lines() if line.get("level") in {"error", "critical"}]
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        return (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))

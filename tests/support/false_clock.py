@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 from support.programs import require
 
 _NOTICED = 1  # seconds until a process sees that its clock was set
+# libfaketime refuses the absolute times with which Python sleeps; as such a module it comes before all others.
+_SLEEP = "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], seconds) and None\n"
 
 
 class FalseClock:
@@ -20,7 +23,9 @@ class FalseClock:
         self._offset = offset
         directory.mkdir(parents=True, exist_ok=True)
         self.set(offset)
+        (directory / "sitecustomize.py").write_text(_SLEEP)
         self.environment = {
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(directory), os.environ.get("PYTHONPATH")))),
             "LD_PRELOAD": str(libraries[0]),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_CACHE_DURATION": str(_NOTICED),

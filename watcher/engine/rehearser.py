@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from watcher.errors import WatcherError
+from watcher.kit import clock
 from watcher.model.rehearsal import Rehearsal
 from watcher.store import memory, rehearsals
 from watcher.store.database import Database, Tx
@@ -51,31 +52,30 @@ class Rehearser:
         owner: str,
         log: Any,
         after_start: float = AFTER_START,
+        monotonic: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._database = database
         self._services = services
         self._start = start
         self._owner = owner
         self._log = log
-        self._after_start = after_start
-        self._first: float | None = None
-        self._running: tuple[str, float, Running] | None = None
-        self._not_before: dict[str, float] = {}
+        self._monotonic = monotonic
+        self._from = monotonic() + after_start
+        self._running: tuple[str, float, Running] | None = None  # the service, and when it was begun
+        self._not_before: dict[str, float] = {}  # monotonic, as all here but when a rehearsal was made
 
     def step(self, now: float) -> bool:
         """Begins what is due, or looks after what runs; never waits for it."""
-        if self._first is None:
-            self._first = now
-        if not self._services or abs(now - self._first) < self._after_start:
+        if not self._services or self._monotonic() < self._from:
             return False
         if self._running is None and self._due(now) is None:
             return False
         with self._database.write() as tx:
             held = memory.hold(tx, "rehearse", self._owner, LEASE)
         if self._running is not None:
-            self._look_after(*self._running, now)
+            self._look_after(*self._running)
         elif held and (due := self._due(now)) is not None:  # asked again: another replica may just have done it
-            self._running = due, now, self._start(due)
+            self._running = due, self._monotonic(), self._start(due)
         return False
 
     def stop(self) -> None:
@@ -91,17 +91,16 @@ class Rehearser:
             made_at, placebos = done.get(service, (0.0, 0))
             # A clock that was set back must not put it off for ever.
             fresh = made_at - EVERY < now < made_at + (EVERY if placebos else SOON)
-            put_off = now < self._not_before.get(service, 0.0) <= now + LATER
-            if not fresh and not put_off:
+            if not fresh and self._monotonic() >= self._not_before.get(service, 0.0):
                 return service
         return None
 
-    def _look_after(self, service: str, began: float, running: Running, now: float) -> None:
-        status = running.poll()
-        if status is None and abs(now - began) < LIMIT:
+    def _look_after(self, service: str, began: float, running: Running) -> None:
+        status, at = running.poll(), self._monotonic()
+        if status is None and at - began < LIMIT:
             return
         self._running = None
-        self._not_before[service] = now + LATER
+        self._not_before[service] = at + LATER
         if status is None:
             running.end()
             self._log.warning("rehearsal_postponed", service=service, error=f"not done within {LIMIT:g} s")

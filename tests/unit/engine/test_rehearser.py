@@ -47,8 +47,11 @@ class Made:
 
 @dataclass
 class Stage:
+    """`seconds` have gone by truly since `NOW`, whatever the clock says."""
+
     database: Database
     begun: list[Made] = field(default_factory=list)
+    seconds: float = 0.0
 
     def start(self, service: str) -> Running:
         self.begun.append(Made(service))
@@ -56,7 +59,13 @@ class Stage:
 
     def rehearser(self, owner: str = "a", after_start: float = 0.0) -> Rehearser:
         log = structlog.get_logger()
-        return Rehearser(self.database, ["checkout", "search"], self.start, owner, log, after_start)
+        services = ["checkout", "search"]
+        return Rehearser(self.database, services, self.start, owner, log, after_start, lambda: self.seconds)
+
+    def step(self, one: Rehearser, seconds: float, ahead: float = 0.0) -> None:
+        """A step `seconds` after `NOW`, by a clock that is `ahead`."""
+        self.seconds = seconds
+        one.step(NOW + seconds + ahead)
 
     def finish(self, at: float, placebos: int = 20) -> None:
         running = self.begun[-1]
@@ -79,31 +88,31 @@ def test_each_service_once_one_after_the_other_then_daily(stage: Stage) -> None:
     one = stage.rehearser()
     with capture_logs() as logs:
         for second in range(8):
-            one.step(NOW + second)
+            stage.step(one, second)
             if stage.begun[-1].status is None and second % 3 == 2:
                 stage.finish(NOW + second)
     assert stage.names() == ["checkout", "search"]
     assert [(log["event"], log["service"]) for log in logs] == [("rehearsed", "checkout"), ("rehearsed", "search")]
     assert logs[0]["detectable"] == {"conversion": 0.12, "p95 latency": None}
-    one.step(NOW + EVERY - 60)
+    stage.step(one, EVERY - 60)
     assert len(stage.begun) == 2
-    one.step(NOW + EVERY + 60)
+    stage.step(one, EVERY + 60)
     assert stage.names() == ["checkout", "search", "checkout"]
 
 
 def test_a_daemon_that_has_just_started_does_other_things_first(stage: Stage) -> None:
     one = stage.rehearser(after_start=120.0)
-    one.step(NOW)
-    one.step(NOW + 119)
+    stage.step(one, 0.0)
+    stage.step(one, 119)
     assert stage.begun == []
-    one.step(NOW + 121)
+    stage.step(one, 121)
     assert stage.names() == ["checkout"]
 
 
 def test_only_one_replica_rehearses(stage: Stage) -> None:
     one, other = stage.rehearser("a"), stage.rehearser("b")
-    one.step(NOW)
-    other.step(NOW)
+    stage.step(one, 0.0)
+    stage.step(other, 0.0)
     assert stage.names() == ["checkout"]
 
 
@@ -111,39 +120,57 @@ def test_only_one_replica_rehearses(stage: Stage) -> None:
 def test_what_found_no_room_for_a_placebo_is_tried_again_soon(stage: Stage, placebos: int, again: float) -> None:
     one = stage.rehearser()
     for service in ("checkout", "search"):
-        one.step(NOW)
+        stage.step(one, 0.0)
         assert stage.begun[-1].service == service
         stage.finish(NOW, placebos)
-        one.step(NOW)
-    one.step(NOW + max(again, LATER) - 1)
+        stage.step(one, 0.0)
+    stage.step(one, max(again, LATER) - 1)
     assert len(stage.begun) == 2
-    one.step(NOW + max(again, LATER) + 1)
+    stage.step(one, max(again, LATER) + 1)
     assert len(stage.begun) == 3
 
 
 def test_a_failure_only_postpones_and_the_others_go_on(stage: Stage) -> None:
     one = stage.rehearser()
-    one.step(NOW)
+    stage.step(one, 0.0)
     stage.begun[-1].status, stage.begun[-1].said = 5, "watcher: not rehearsed: shop: connection refused"
     with capture_logs() as logs:
-        one.step(NOW + 1)
+        stage.step(one, 1)
     assert [(log["event"], log["error"]) for log in logs] == [("rehearsal_postponed", stage.begun[-1].said)]
-    one.step(NOW + 2)
+    stage.step(one, 2)
     assert stage.names() == ["checkout", "search"]
     stage.finish(NOW + 3)
-    one.step(NOW + 3)
-    one.step(NOW + LATER)
+    stage.step(one, 3)
+    stage.step(one, LATER)
     assert len(stage.begun) == 2
-    one.step(NOW + LATER + 2)
+    stage.step(one, LATER + 2)
     assert stage.names()[2:] == ["checkout"]
 
 
-@pytest.mark.parametrize("end", [lambda one: one.step(NOW + LIMIT + 1), lambda one: one.stop()])
-def test_what_takes_too_long_or_outlives_the_daemon_is_ended(stage: Stage, end: Callable[[Rehearser], None]) -> None:
+@pytest.mark.parametrize("end", [lambda stage, one: stage.step(one, LIMIT + 1), lambda _, one: one.stop()])
+def test_what_takes_too_long_or_outlives_the_daemon_is_ended(
+    stage: Stage, end: Callable[[Stage, Rehearser], None]
+) -> None:
     one = stage.rehearser()
-    one.step(NOW)
-    end(one)
+    stage.step(one, 0.0)
+    end(stage, one)
     assert stage.begun[0].ended
+
+
+@pytest.mark.parametrize("ahead", [-9 * 3600.0, 14 * 3600.0])
+def test_a_clock_that_is_set_neither_begins_nor_ends_one(stage: Stage, ahead: float) -> None:
+    one = stage.rehearser(after_start=120.0)
+    stage.step(one, 0.0)
+    stage.step(one, 10, ahead)
+    assert stage.begun == []
+    stage.step(one, 121, ahead)
+    stage.step(one, 126)
+    assert stage.names() == ["checkout"]
+    assert not stage.begun[0].ended
+    stage.begun[0].status = 5
+    stage.step(one, 130)
+    stage.step(one, 131, ahead)  # what failed is put off as long as ever
+    assert stage.names() == ["checkout", "search"]
 
 
 def test_a_real_process_rehearses_and_is_exposed(tmp_path: Path, stage: Stage) -> None:
