@@ -15,6 +15,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 from support.fault_proxy import FAULTS, FaultProxy
+from support.keeping import Patient
 from support.kept import Kept
 from support.made import deploy, service, signal, watch
 from support.measuring import tools
@@ -23,7 +24,6 @@ from support.sqlite_store import sqlite_store
 
 from watcher.engine.gather import Gather
 from watcher.engine.guard import Guard, guarded
-from watcher.engine.lease import Keeper
 from watcher.engine.observations import Observations
 from watcher.engine.watch import Watcher
 from watcher.errors import Fault
@@ -108,7 +108,7 @@ class House(Kept):
             guarded({"prom": source}, {"prom": guard}),
             Observations(self.metrics, structlog.get_logger()),
         )
-        keeper = Keeper(self.database, "a")
+        keeper = Patient(self.database, "a")
         self.watcher = Watcher(self.database, gather, keeper, self.metrics, "http://watcher", structlog.get_logger())
         conversion = signal(query={"good": "orders_total", "total": "sessions_total"}, min_effect=0.03)
         policy = service(signals=(conversion,), window=self.window, step=STEP, history=PAST, mode=Mode.ACT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 
 import pytest
 import structlog
-from sqlalchemy import text
+from sqlalchemy import text, update
 from support.fault_server import Answer, FaultServer, Request
+from support.keeping import Patient
 from support.kept import Kept
 from support.made import NOW, deploy, service, watch
 from support.orders import a_note, an_order
@@ -22,14 +22,13 @@ from support.sqlite_store import sqlite_store
 
 from watcher import registry
 from watcher.engine.act import Actor
-from watcher.engine.lease import Keeper
 from watcher.engine.send import Sender
 from watcher.kit import clock
 from watcher.model.decision import Outcome
 from watcher.model.order import Hold, RollbackState, Severity, Topic
 from watcher.model.service import Freeze, Mode
 from watcher.model.watch import WatchState
-from watcher.store import codec, deploys, orders, watches
+from watcher.store import codec, deploys, orders, schema, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 from watcher.telemetry.metrics import Metrics
@@ -46,7 +45,7 @@ class House(Kept):
     notifiers: dict[str, Any]
 
     def actor(self, owner: str = "a", freezes: Mapping[str, Sequence[Freeze]] = MappingProxyType({})) -> Actor:
-        keeper = Keeper(self.database, owner)
+        keeper = Patient(self.database, owner)
         metrics, log = Metrics("test"), structlog.get_logger()
         sender = Sender(self.database, self.notifiers, metrics, log)
         return Actor(self.database, self.targets, sender, keeper, metrics, "http://watcher", log, freezes)
@@ -328,20 +327,18 @@ def test_a_target_version_that_turned_bad_is_not_gone_back_to(house: House) -> N
 def test_an_actor_that_slept_past_its_lease_does_not_call(house: House) -> None:
     house.plan()
 
-    class Sleepy(Keeper):
-        lease_seconds = 0.15
-
     class Slow:
-        """A clock in front of the log line between the intent and the call."""
+        """The lease ends at the log line between the intent and the call."""
 
         def info(self, event: str, **_: Any) -> None:
             if event == "rollback_attempted":
-                time.sleep(0.3)
+                with house.database.write() as tx:
+                    tx.execute(update(schema.orders).values(lease_until=1.0))
 
         warning = info
 
     actor = house.actor()
-    actor._keeper, actor._log = Sleepy(house.database, "a"), Slow()
+    actor._log = Slow()
     actor.step(NOW)
     assert not house.keys()
     assert house.order().state is RollbackState.ATTEMPTED

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import structlog
 from sqlalchemy import event
+from support.keeping import Patient
 from support.made import deploy, service, signal, watch
 from support.sqlite_store import sqlite_store
 
 from watcher.engine.gather import Gather
-from watcher.engine.lease import Keeper
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError
 from watcher.model.series import Series, Window
@@ -72,7 +72,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     database, source = sqlite_store(tmp_path), Fleet()
     gather = Gather(database, {"prom": source}, lambda *_: None)
     watcher = Watcher(
-        database, gather, Keeper(database, "a"), Metrics("test"), "http://watcher", structlog.get_logger()
+        database, gather, Patient(database, "a"), Metrics("test"), "http://watcher", structlog.get_logger()
     )
     with database.write() as tx:
         for number in range(FLEET):
@@ -146,7 +146,7 @@ def test_another_process_that_looked_meanwhile_is_not_overlooked(house: House) -
     house.watcher.step(START + 130, never)
     gather = Gather(house.database, {"prom": house.source}, lambda *_: None)
     other = Watcher(
-        house.database, gather, Keeper(house.database, "b"), Metrics("test"), "http://watcher", structlog.get_logger()
+        house.database, gather, Patient(house.database, "b"), Metrics("test"), "http://watcher", structlog.get_logger()
     )
     other.step(START + 190, never)
     house.watcher.step(START + 250, never)

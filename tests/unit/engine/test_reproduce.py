@@ -12,6 +12,7 @@ import pytest
 import structlog
 from click.testing import CliRunner
 from support.history_server import configuration
+from support.keeping import Patient
 from support.made import deploy, service, signal, watch
 from support.made_history import END, STEP, counts, ratio
 from support.sqlite_store import sqlite_store
@@ -19,7 +20,6 @@ from support.sqlite_store import sqlite_store
 from watcher.cli.main import cli
 from watcher.detect import calibration as mathematics
 from watcher.engine.gather import Gather
-from watcher.engine.lease import Keeper
 from watcher.engine.reproduce import Reproduction, reproduce
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
@@ -54,7 +54,7 @@ class House:
 
     def restart(self) -> None:
         gather = Gather(self.database, {"prom": self.source}, lambda *_: None)
-        keeper = Keeper(self.database, "a")
+        keeper = Patient(self.database, "a")
         self.watcher = Watcher(self.database, gather, keeper, Metrics("test"), "http://watcher", structlog.get_logger())
 
     def look(self, minute: int, after: float = 10.0) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
+from support.keeping import Patient
 from support.kept import Kept
 from support.made import deploy, service, signal, watch
 from support.orders import an_order
 from support.sqlite_store import sqlite_store
 
 from watcher.engine.gather import Gather
-from watcher.engine.lease import Keeper
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
 from watcher.model.decision import Outcome, Reason
@@ -77,7 +77,7 @@ class House(Kept):
     def watcher(self, **more: Any) -> Watcher:
         """A new one is what a restarted process has: nothing but the store."""
         gather = Gather(self.database, {"prom": self.shop}, lambda *_: None)
-        keeper = Keeper(self.database, "a")
+        keeper = Patient(self.database, "a")
         return Watcher(self.database, gather, keeper, self.metrics, "http://watcher", structlog.get_logger(), **more)
 
     def look(self, now: float, watcher: Watcher | None = None) -> Watch:

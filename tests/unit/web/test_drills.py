@@ -10,13 +10,13 @@ import pytest
 import structlog
 from jsonschema import Draft202012Validator
 from support.fault_server import Answer, FaultServer
+from support.keeping import Patient
 from support.plain_tools import plain_tools
 from support.seeded_store import SERVICES, Seeded
 from support.web_server import APPROVE, DEPLOY, READ, TOKENS, Running, serving_seeded
 
 from watcher import registry
 from watcher.engine.act import Actor
-from watcher.engine.lease import Keeper
 from watcher.engine.send import Sender
 from watcher.kit.signatures import signing_key, verify_standard
 from watcher.store import orders, watches
@@ -46,7 +46,7 @@ def carry_out(seeded: Seeded, receiver: FaultServer, kind: str = "webhook", **op
         options = {"url": receiver.url, "secret": SECRET, "timeout": 60} | options
     target = adapter("checkout", adapter.Options(**options), plain_tools())
     metrics, log = Metrics("test"), structlog.get_logger()
-    keeper = Keeper(seeded.database, "a")
+    keeper = Patient(seeded.database, "a")
     sender = Sender(seeded.database, {}, metrics, log)
     actor = Actor(seeded.database, {"checkout": target}, sender, keeper, metrics, "http://watcher", log)
     while actor.step(seeded.now):
