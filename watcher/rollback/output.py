@@ -1,13 +1,16 @@
 """What a program says, in bounded memory.
 
 A file without a name takes it, not a pipe: a program whose watcher is restarted must not die of writing into a closed
-pipe, and a grandchild that keeps the pipe open must not keep us waiting.
+pipe, and a grandchild that keeps the pipe open must not keep us waiting. Only what lies well before its end is ever
+given back, so that nothing is lost of what is written at that very moment.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
+from mmap import ALLOCATIONGRANULARITY, MADV_REMOVE, mmap
 from types import TracebackType
 from typing import Self
 
@@ -20,8 +23,8 @@ class Output:
 
     def __init__(self) -> None:
         self._file = os.memfd_create("output")
-        self._kept = b""
-        fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)  # after a trim, writing goes on at the new end
+        self._freed = 0  # bytes at its start that take no memory any more
+        fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)  # standard output and error share one end
 
     def __enter__(self) -> Self:
         return self
@@ -35,13 +38,18 @@ class Output:
         return self._file
 
     def trim(self) -> None:
-        """Gives memory back if there is much; what the program writes at this very moment may be lost."""
-        if os.fstat(self._file).st_size > _ROOM:
-            self._kept = self.tail()
-            os.ftruncate(self._file, 0)
+        """Gives the memory of all but the end back, if that is much; the file stays as long as it was."""
+        size = os.fstat(self._file).st_size
+        self._freed = min(self._freed, size // ALLOCATIONGRANULARITY * ALLOCATIONGRANULARITY)  # a program may empty it
+        if size - self._freed <= _ROOM:
+            return
+        until = (size - CAP) // ALLOCATIONGRANULARITY * ALLOCATIONGRANULARITY
+        # It may be emptied just now, or the kernel may not give back: no reason to spoil a rollback.
+        with suppress(ValueError, OSError), mmap(self._file, until - self._freed, offset=self._freed) as old:
+            old.madvise(MADV_REMOVE)
+            self._freed = until
 
     def tail(self) -> bytes:
         """The last bytes, at most `CAP`."""
         size = os.fstat(self._file).st_size
-        newest = os.pread(self._file, CAP, max(size - CAP, 0))
-        return (self._kept + newest)[-CAP:]
+        return os.pread(self._file, CAP, max(size - CAP, 0))
