@@ -1,47 +1,35 @@
-"""One look at one watch: gather, detect, decide, and write all of it in one transaction."""
+"""Looks at the watches that are due: claims them, asks for all of them together, and says what comes of each."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from watcher import detect, verdict
-from watcher.engine import blindness, respond, schedule
+from watcher.engine import schedule
 from watcher.engine.asking import Answers
-from watcher.engine.facts import NEARBY, blames, context_of, nearby, record_of
-from watcher.engine.gather import Gather, Gathered, write_points
+from watcher.engine.gather import Gather
 from watcher.engine.lease import Keeper
+from watcher.engine.look import Looker, Turn
 from watcher.engine.notes import deliver, note
+from watcher.engine.recording import Made, Outlook, Recorder
 from watcher.errors import LeaseLostError, StoreUnavailableError
 from watcher.kit import clock
 from watcher.model.decision import Outcome, Reason
-from watcher.model.finding import Recovery, State
-from watcher.model.order import RollbackOrder, RollbackState, Topic
+from watcher.model.order import Topic
 from watcher.model.service import Freeze
 from watcher.model.watch import Watch, WatchState
-from watcher.store import claims, deploys, looks, orders, records, watches
+from watcher.store import claims, orders, watches
 from watcher.store.claims import Claim
-from watcher.store.database import Database, Tx
-from watcher.store.looks import Look
+from watcher.store.database import Database
 from watcher.telemetry.metrics import Metrics
-from watcher.verdict import Nearby
-from watcher.verdict.restraint import HOUR, restraint
 
 _TOGETHER = 100  # watches that one question may serve
 _FIRST_TOGETHER = 16  # whole histories are held in memory
-_SETTLED = frozenset({RollbackState.ACCEPTED, RollbackState.VERIFIED, RollbackState.UNKNOWN})
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """One look's work, before it is written."""
-
-    look: Look | None
-    response: respond.Response
-    blind: float
+_COMPANY = 0.1  # seconds that a look may wait for others to be written with it
 
 
 class Watcher:
@@ -67,8 +55,8 @@ class Watcher:
         self._metrics = metrics
         self._base_url = base_url
         self._log = log
-        self._rollbacks_per_hour = rollbacks_per_hour
-        self._freezes = freezes
+        self._looker = Looker(database, gather, base_url)
+        self._recorder = Recorder(database, base_url, rollbacks_per_hour, freezes)
 
     def step(self, now: float, stopping: Callable[[], bool], *, first: bool | None = None) -> bool:
         """Claims due watches and makes every look that is due on them; whether there was one.
@@ -88,157 +76,95 @@ class Watcher:
 
     def _look_at_all(self, taken: Sequence[Claim], now: float, stopping: Callable[[], bool]) -> None:
         """Asks for all of them together; what goes wrong with one is raised once the others have been looked at."""
-        waiting, errors = list(taken), list[Exception]()
+        waiting, errors = deque(Turn(claim, claim.watch) for claim in taken), list[Exception]()
         try:
             told = self._gather.ask([claim.watch for claim in taken], now)
             while waiting and not stopping():
-                try:
-                    self._look_until(waiting.pop(0), told, now, stopping)
-                except StoreUnavailableError:
-                    raise
-                except Exception as error:  # noqa: BLE001  # raised below
-                    errors.append(error)
+                made = self._make_some(waiting, told, now, stopping, errors)
+                waiting += self._write(made, now, errors)
         finally:
-            for claim in waiting:
-                self._give_back(claim)
+            for turn in waiting:
+                self._give_back(turn.claim)
         for other in errors[1:]:
             self._log.error("look_failed", exception=repr(other))
         if errors:
             raise errors[0]
 
-    def _look_until(self, claim: Claim, told: Answers, now: float, stopping: Callable[[], bool]) -> None:
-        watch = claim.watch
+    def _make_some(
+        self, waiting: deque[Turn], told: Answers, now: float, stopping: Callable[[], bool], errors: list[Exception]
+    ) -> list[Made]:
+        """The next looks, one a watch: as many as may wait for each other to be written together."""
+        made, turns = list[Made](), list[Turn]()
+        began = clock.monotonic()
         try:
-            gathered = self._gather.gather(watch, now, told)
-            while _due(watch, now) and not stopping():
-                watch = self._look(claim, watch, gathered, now)
-            if _due(watch, now):  # we are to stop; else the last look has given it back
-                with self._database.write(alone=False) as tx:
-                    claims.release(tx, claim)
-        except LeaseLostError:
-            self._log.info("watch_lease_lost", watch=watch.id)
-            self._gather.forget(watch.id)
+            while waiting and not stopping():
+                turns.append(waiting.popleft())
+                made += self._tried(turns[-1], told, now, errors)
+                if clock.monotonic() - began > _COMPANY or (made and made[-1].decides):
+                    break
         except StoreUnavailableError:
-            # Whether the last write is there is not known: the next look, here or elsewhere, starts from the store.
-            self._gather.forget(watch.id)
-            self._give_back(claim)
+            for turn in turns:
+                self._lose(turn.claim)
             raise
-        except Exception:
-            # A poisoned watch is pushed forward, so that it cannot stop the others; then the error is loud.
-            self._gather.forget(watch.id)
-            self._push_forward(claim, watch, now)
+        return made
+
+    def _tried(self, turn: Turn, told: Answers, now: float, errors: list[Exception]) -> list[Made]:
+        try:
+            return [self._looker.look(turn, told, now)]
+        except StoreUnavailableError:
             raise
-        if watch.ended:
-            self._gather.forget(watch.id)
+        except Exception as error:  # noqa: BLE001  # raised once the others have been looked at
+            errors.append(error)
+            self._push_forward(turn.claim, turn.watch, now)
+            return []
+
+    def _write(self, made: Sequence[Made], now: float, errors: list[Exception]) -> list[Turn]:
+        """Writes looks; the watches among theirs that are due again."""
+        began = clock.monotonic()
+        written = self._recorder.write(made, now)
+        share = (clock.monotonic() - began) / max(len(made), 1)
+        again, away = list[Turn](), None
+        for one, result in zip(made, written, strict=True):
+            try:
+                after = self._after(one, result, one.seconds + share, now)
+                if _due(after, now):
+                    again.append(Turn(one.claim, after, one.gathered))
+            except StoreUnavailableError as error:
+                # Whether it is there is not known: the next look, here or elsewhere, starts from the store.
+                self._lose(one.claim)
+                away = error
+            except LeaseLostError:
+                self._log.info("watch_lease_lost", watch=one.before.id)
+                self._gather.forget(one.before.id)
+            except Exception as error:  # noqa: BLE001  # raised once the others have been looked at
+                errors.append(error)
+        if away is not None:
+            for turn in again:
+                self._give_back(turn.claim)
+            raise away
+        return again
+
+    def _after(self, one: Made, result: Outlook | Exception, seconds: float, now: float) -> Watch:
+        """The watch after a look was written; raises why it was not."""
+        if isinstance(result, LeaseLostError | StoreUnavailableError):
+            raise result
+        if isinstance(result, Exception):
+            self._push_forward(one.claim, one.before, now)
+            raise result
+        self._observe(one.before, result, one.at, seconds)
+        after = result.response.watch
+        if after.ended:
+            self._gather.forget(after.id)
+        return after
+
+    def _lose(self, claim: Claim) -> None:
+        self._gather.forget(claim.watch.id)
+        self._give_back(claim)
 
     def _give_back(self, claim: Claim) -> None:
         """Lets others look at once, if the store hears it; else the lease ends by itself."""
         with suppress(StoreUnavailableError), self._database.write(alone=False) as tx:
             claims.release(tx, claim)
-
-    def _look(self, claim: Claim, watch: Watch, gathered: Gathered, now: float) -> Watch:
-        began = clock.monotonic()
-        at = watch.next_look_at if watch.next_look_at is not None else now
-        ours = gathered.last is not None and gathered.last.at == watch.last_look_at  # nobody else has looked since
-        previous = gathered.last if ours else self._last_look(watch)
-        if watch.state is WatchState.RECOVERING:
-            outlook = self._recovery_look(watch, gathered, previous, at, now)
-        else:
-            outlook = self._harm_look(watch, gathered, previous, at, now)
-        outlook = self._write(claim, watch, gathered, outlook, now, ours=ours)
-        self._observe(watch, outlook, at, clock.monotonic() - began)
-        return outlook.response.watch
-
-    def _harm_look(
-        self,
-        watch: Watch,
-        gathered: Gathered,
-        previous: Look | None,
-        at: float,
-        now: float,
-    ) -> Outlook:
-        findings = detect.look(gathered.calibration, gathered.recent, at, previous.findings if previous else None)
-        facts = respond.Facts(
-            history=(),
-            last_look=schedule.is_last_look(watch, at, gathered.recent),
-            last_ticket_look=schedule.is_last_ticket_look(watch, at, gathered.recent),
-            base_url=self._base_url,
-            now=now,
-        )
-        others = self._nearby(watch) if blames(findings) else ()
-        context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
-        decision = verdict.decide(context, findings)
-        if decision.outcome is Outcome.REGRESSED:
-            facts = self._with_history(facts, watch)
-        blind = blindness.blind_time(watch, findings, gathered.failures, at)
-        response = respond.respond(watch, blindness.with_blind_time(decision, watch.blind_seconds + blind), facts)
-        record = record_of(gathered, now, last_look=facts.last_look, last_ticket_look=facts.last_ticket_look)
-        look = Look(watch.id, at, now, findings, decision, dict(gathered.failures), record)
-        return Outlook(look, blindness.told(watch, response, findings, blind, now, self._base_url), blind)
-
-    def _last_look(self, watch: Watch) -> Look | None:
-        with self._database.read() as tx:
-            return looks.last(tx, watch.id)
-
-    def _nearby(self, watch: Watch) -> tuple[Nearby, ...]:
-        with self._database.read() as tx:
-            return nearby(watch, deploys.since(tx, watch.started_at - NEARBY))
-
-    def _with_history(self, facts: respond.Facts, watch: Watch) -> respond.Facts:
-        """What came before, without which nobody knows where to go back to."""
-        with self._database.read() as tx:
-            history = watches.history(tx, watch.service, watch.environment)
-            regressed = watches.regressed_versions(tx, watch.service, watch.environment)
-        return replace(facts, history=history, regressed=regressed)
-
-    def _recovery_look(self, watch: Watch, gathered: Gathered, previous: Look | None, at: float, now: float) -> Outlook:
-        """While the rollback is on its way only points are gathered; then the signals are watched coming back."""
-        accepted = watch.rollback_state in _SETTLED and watch.recovery_until is not None
-        if not accepted or watch.recovery_until is None:
-            waiting = replace(watch, last_look_at=at, next_look_at=schedule.next_look(watch, at))
-            return Outlook(None, respond.Response(waiting), 0.0)
-        since = watch.recovery_until - watch.policy.recovery_window
-        recoveries = detect.recovery(gathered.calibration, gathered.recent, since, at)
-        harmed = previous.findings.signals if previous else ()
-        names = [finding.name for finding in harmed if finding.state is State.ALARM] or list(recoveries)
-        chosen = {name: recoveries.get(name, Recovery.UNMEASURABLE) for name in names}
-        response = respond.respond_to_recovery(watch, chosen, at=at, now=now, base_url=self._base_url)
-        return Outlook(None, response, 0.0)
-
-    def _write(
-        self, claim: Claim, before: Watch, gathered: Gathered, outlook: Outlook, now: float, *, ours: bool
-    ) -> Outlook:
-        """Writes the look and what follows from it; what was really written, for a rollback may have to wait.
-
-        `ours`: the store has nothing of this watch that `gathered` does not know.
-        """
-        decides = bool(outlook.response.orders)  # a budget is asked and spent at once
-        with self._database.write(alone=decides) as tx:
-            response = self._restrained(tx, outlook.response, now)
-            claims.save(tx, claim, response.watch, release=not _due(response.watch, now))
-            if outlook.look is not None:
-                looks.add(tx, outlook.look, new=ours)
-            if gathered.settled and not gathered.stored:
-                looks.keep_calibration(tx, before.id, now, gathered.data)
-            elif not gathered.settled and outlook.look is not None:
-                records.keep_provisional(tx, before.id, now, gathered.data)
-            write_points(tx, before.id, gathered, now, ours=ours)
-            for order in response.orders:
-                orders.add(tx, order)
-            for event, line in response.events:
-                watches.log(tx, before.id, now, event, line)
-        gathered.written(outlook.look)
-        return replace(outlook, response=response)
-
-    def _restrained(self, tx: Tx, response: respond.Response, now: float) -> respond.Response:
-        """The response, asking a person where a freeze or a budget forbids to go on alone."""
-        policy = response.watch.policy
-        acts = any(isinstance(order.payload, RollbackOrder) and not order.expires_at for order in response.orders)
-        if not acts:
-            return response
-        spent, added = orders.spent(tx, now - HOUR), self._freezes.get(policy.name, ())
-        held = restraint(policy, spent, self._rollbacks_per_hour, now, added)
-        return respond.hold_back(response, held, self._base_url, now) if held else response
 
     def _observe(self, before: Watch, outlook: Outlook, at: float, seconds: float) -> None:
         after = outlook.response.watch
@@ -266,9 +192,12 @@ class Watcher:
             self._log.info("watch_state", watch=after.id, service=after.service, state=after.state.value)
 
     def _push_forward(self, claim: Claim, watch: Watch, now: float) -> None:
-        """After an unexpected error: the next look comes a step later; a watch that never succeeds ends in error."""
+        """After an unexpected error, so that it cannot stop the others: the next look comes a step later; a watch that
+        never succeeds ends in error.
+        """
+        self._gather.forget(watch.id)
         self._metrics.looks.labels(watch.service, "internal_error").inc()
-        with self._database.write(alone=False) as tx:
+        with suppress(LeaseLostError), self._database.write(alone=False) as tx:  # it may be another's by now
             if now < watch.ticket_until + schedule.grace(watch) or watch.state is WatchState.RECOVERING:
                 claims.release(tx, claim, now + max(watch.policy.step, 5.0))
                 return

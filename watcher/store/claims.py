@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,17 @@ def take_due(
     fences = {row.id: row.fence for row in _TAKE[first].rows(tx, **asked)}
     rows = tx.execute(SELECT.where(watches.c.id.in_(fences)).order_by(watches.c.next_look_at)) if fences else ()
     return [Claim(to_watch(row), fences[row.id]) for row in rows]
+
+
+def lock_free(tx: Tx, taken: Sequence[Claim]) -> AbstractSet[str]:
+    """Ids of the watches among `taken` whose rows nobody else is writing; nobody will before the transaction ends.
+
+    Whoever writes several rows in one transaction must not wait for any of them: another may hold it and wait for one
+    that was written before.
+    """
+    ids = [claim.watch.id for claim in taken]
+    found = select(watches.c.id).where(watches.c.id.in_(ids)).with_for_update(skip_locked=True, key_share=True)
+    return frozenset(tx.execute(found).scalars())
 
 
 def save(tx: Tx, claim: Claim, watch: Watch, *, release: bool = False) -> None:

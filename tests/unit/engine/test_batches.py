@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 import structlog
-from sqlalchemy import event
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 from support.keeping import Patient
 from support.made import deploy, service, signal, watch
 from support.sqlite_store import sqlite_store
 
+from watcher.engine import watch as watch_module
 from watcher.engine.gather import Gather
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError
+from watcher.model.decision import Outcome
 from watcher.model.series import Series, Window
 from watcher.model.service import Kind, Signal
 from watcher.model.watch import Watch, WatchState
-from watcher.store import deploys, looks, watches
+from watcher.store import deploys, looks, orders, watches
 from watcher.store.database import Database
 from watcher.telemetry.metrics import Metrics
 
@@ -31,10 +34,14 @@ FLEET = 6
 
 @dataclass
 class Fleet:
-    """A source that answers for all services at once; `poisoned` ones make it fail with a bug."""
+    """A source that answers for all services at once; `poisoned` ones make it fail with a bug, `bad` ones lose most of
+    their orders from the deploy on.
+    """
 
     asked: list[tuple[int, float]] = field(default_factory=list)
     poisoned: frozenset[str] = frozenset()
+    bad: frozenset[str] = frozenset()
+    told: Callable[[], None] = lambda: None
 
     def kin(self, signal: Signal) -> str:
         return signal.name
@@ -46,11 +53,16 @@ class Fleet:
 
     def fetch_all(self, signals: Sequence[Signal], window: Window) -> Sequence[Series | ExternalError]:
         self.asked.append((len(signals), window.end - window.start))
+        self.told()
         if any(signal.query["who"] in self.poisoned for signal in signals):
             raise ZeroDivisionError
         times = window.grid()
         rng = np.random.default_rng(int(times[0]) if len(times) else 0)
-        return [Series(times, rng.poisson(200, len(times)).astype(float), STEP, window.end) for _ in signals]
+        values = rng.poisson(200, len(times)).astype(float)
+        harmed = np.where(times > START, 0.2 * values, values)
+        return [
+            Series(times, harmed if signal.query["who"] in self.bad else values, STEP, window.end) for signal in signals
+        ]
 
 
 @dataclass
@@ -58,6 +70,11 @@ class House:
     database: Database
     source: Fleet
     watcher: Watcher
+
+    def looked(self) -> list[int]:
+        """How many looks are stored of each watch."""
+        with self.database.read() as tx:
+            return [len(looks.listing(tx, each.id)) for each in self.listing()]
 
     def states(self) -> list[WatchState]:
         return [found.state for found in self.listing()]
@@ -87,6 +104,12 @@ def house(tmp_path: Path) -> Iterator[House]:
     database.close()
 
 
+def taken_over(database: Database, watch_id: str) -> None:
+    """Another process has it now: it looks as if ours had slept through its lease."""
+    with database.write() as tx:
+        tx.execute(text("update watches set fence = fence + 1, owner = 'b' where id = :id"), {"id": watch_id})
+
+
 def never() -> bool:
     return False
 
@@ -108,6 +131,44 @@ def test_a_batch_is_one_question_and_a_look_few_statements(house: House) -> None
     assert not house.watcher.step(START + 250, never, first=False), "each was given back, and none is due"
 
 
+def test_looks_that_fall_due_together_share_a_commit(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.watcher.step(START + 70, never)
+    monkeypatch.setattr(watch_module, "_COMPANY", 60.0)  # however slow the machine is
+    commits: list[None] = []
+    event.listen(house.database._engine, "commit", lambda _connection: commits.append(None))
+    house.watcher.step(START + 190, never)
+    claimed, written = 1, 2  # each watch had two looks to make
+    assert len(commits) == claimed + written
+    assert house.looked() == [3] * FLEET
+
+
+def test_a_lost_lease_is_one_watchs_own(house: House) -> None:
+    house.watcher.step(START + 70, never)
+    house.source.told = lambda: taken_over(house.database, "w-s03")
+    house.watcher.step(START + 130, never)
+    assert house.looked() == [2, 2, 2, 1, 2, 2]
+
+
+def test_a_look_that_cannot_be_written_does_not_undo_the_others(house: House) -> None:
+    house.watcher.step(START + 70, never)
+    with house.database.write() as tx:  # what the look is about to write is there already
+        tx.execute(text("update looks set at = at + 60 where watch_id = 'w-s02'"))
+    with pytest.raises(IntegrityError):
+        house.watcher.step(START + 130, never)
+    assert house.looked() == [2, 2, 1, 2, 2, 2]
+    assert {each.next_look_at for each in house.listing()} == {START + 180, START + 190}
+
+
+def test_a_decision_among_quiet_looks_is_written_with_its_order(house: House) -> None:
+    house.source.bad = frozenset({"s04"})
+    for minute in range(1, 9):
+        house.watcher.step(START + 60 * minute + 10, never)
+    assert house.looked()[:4] == [8] * 4
+    assert [each.outcome for each in house.listing()] == [None] * 4 + [Outcome.REGRESSED, None]
+    with house.database.read() as tx:
+        assert [orders.rollback_of(tx, each.id) is not None for each in house.listing()] == [False] * 4 + [True, False]
+
+
 def test_first_looks_and_later_ones_have_their_own_workers(house: House) -> None:
     assert not house.watcher.step(START + 70, never, first=False)
     assert house.watcher.step(START + 70, never, first=True)
@@ -127,13 +188,16 @@ def test_a_bug_in_a_question_is_loud_once_and_pushes_its_watches_forward(house: 
     assert {each.last_look_at for each in house.listing()} == {START + 190}
 
 
-def test_told_to_stop_it_gives_back_what_it_has_not_looked_at(house: House) -> None:
-    looked = 0
+def test_told_to_stop_it_writes_what_it_has_and_gives_the_rest_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "_COMPANY", 60.0)
+    asked = 0
 
     def after_three() -> bool:
-        nonlocal looked
-        looked += 1
-        return looked > 6  # asked twice a watch
+        nonlocal asked
+        asked += 1
+        return asked > 1 + 3  # once at the beginning, then before each watch
 
     house.watcher.step(START + 70, after_three)
     assert house.states().count(WatchState.WATCHING) == 3

@@ -225,6 +225,26 @@ def test_a_replica_that_stops_in_a_transaction_does_not_stop_the_others(postgres
 
 
 @pytest.mark.postgresql
+def test_looks_that_are_written_together_wait_for_nobody(postgresql: PostgresqlServer) -> None:
+    with closing(postgresql.migrated()) as looking, closing(Database(looking.url)) as other:
+        with looking.write() as tx:
+            for name in ("1", "2"):
+                deploys.put(tx, deploy(id=f"d-{name}", identity=name))
+                watches.open_watch(tx, watch(id=f"w-{name}", deploy_id=f"d-{name}"))
+        with looking.write(alone=False) as tx:
+            taken = claims.take_due(tx, NOW + 60, "a", 2, 60.0)
+        with other.write() as theirs:  # a newer deploy, say, that has written one row and wants the other next
+            watches.change(theirs, watch(id="w-1", deploy_id="d-1", sentence="theirs"))
+            with looking.write(alone=False) as tx:
+                assert claims.lock_free(tx, taken) == {"w-2"}
+                (mine,) = (claim for claim in taken if claim.watch.id == "w-2")
+                claims.save(tx, mine, replace(mine.watch, sentence="the look's"))
+            watches.change(theirs, watch(id="w-2", deploy_id="d-2", sentence="theirs"))
+        with looking.read() as tx:
+            assert {one.sentence for one in watches.listing(tx)} == {"theirs"}
+
+
+@pytest.mark.postgresql
 def test_a_connection_that_was_cut_is_one_error_and_then_replaced(postgresql: PostgresqlServer) -> None:
     with closing(postgresql.migrated()) as database:
         name = database.url.rpartition("/")[2]

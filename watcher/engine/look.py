@@ -1,0 +1,117 @@
+"""One look at one watch: gather, detect, decide. It writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from watcher import detect, verdict
+from watcher.engine import blindness, respond, schedule
+from watcher.engine.asking import Answers
+from watcher.engine.facts import NEARBY, blames, context_of, nearby, record_of
+from watcher.engine.gather import Gather, Gathered
+from watcher.engine.recording import Made, Outlook
+from watcher.kit import clock
+from watcher.model.decision import Outcome
+from watcher.model.finding import Recovery, State
+from watcher.model.order import RollbackState
+from watcher.model.watch import Watch, WatchState
+from watcher.store import deploys, looks, watches
+from watcher.store.claims import Claim
+from watcher.store.database import Database
+from watcher.store.looks import Look
+from watcher.verdict import Nearby
+
+_SETTLED = frozenset({RollbackState.ACCEPTED, RollbackState.VERIFIED, RollbackState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A claimed watch that is to be looked at; `gathered` once it was looked at in this turn."""
+
+    claim: Claim
+    watch: Watch
+    gathered: Gathered | None = None
+
+
+class Looker:
+    """Makes looks; safe to use from several threads, for different watches."""
+
+    def __init__(self, database: Database, gather: Gather, base_url: str) -> None:
+        self._database = database
+        self._gather = gather
+        self._base_url = base_url
+
+    def look(self, turn: Turn, told: Answers, now: float) -> Made:
+        """The next look at a watch, not yet written; `told`: what was asked for it.
+
+        Raises:
+            StoreUnavailableError: what came before cannot be read.
+        """
+        watch = turn.watch
+        # Questions are asked once: what later looks of this turn may see was answered with the first one's.
+        gathered = turn.gathered or self._gather.gather(watch, now, told)
+        began = clock.monotonic()
+        at = watch.next_look_at if watch.next_look_at is not None else now
+        ours = gathered.last is not None and gathered.last.at == watch.last_look_at  # nobody else has looked since
+        previous = gathered.last if ours else self._last_look(watch)
+        if watch.state is WatchState.RECOVERING:
+            outlook = self._recovery_look(watch, gathered, previous, at, now)
+        else:
+            outlook = self._harm_look(watch, gathered, previous, at, now)
+        return Made(turn.claim, watch, gathered, outlook, at, clock.monotonic() - began, ours)
+
+    def _harm_look(
+        self,
+        watch: Watch,
+        gathered: Gathered,
+        previous: Look | None,
+        at: float,
+        now: float,
+    ) -> Outlook:
+        findings = detect.look(gathered.calibration, gathered.recent, at, previous.findings if previous else None)
+        facts = respond.Facts(
+            history=(),
+            last_look=schedule.is_last_look(watch, at, gathered.recent),
+            last_ticket_look=schedule.is_last_ticket_look(watch, at, gathered.recent),
+            base_url=self._base_url,
+            now=now,
+        )
+        others = self._nearby(watch) if blames(findings) else ()
+        context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
+        decision = verdict.decide(context, findings)
+        if decision.outcome is Outcome.REGRESSED:
+            facts = self._with_history(facts, watch)
+        blind = blindness.blind_time(watch, findings, gathered.failures, at)
+        response = respond.respond(watch, blindness.with_blind_time(decision, watch.blind_seconds + blind), facts)
+        record = record_of(gathered, now, last_look=facts.last_look, last_ticket_look=facts.last_ticket_look)
+        look = Look(watch.id, at, now, findings, decision, dict(gathered.failures), record)
+        return Outlook(look, blindness.told(watch, response, findings, blind, now, self._base_url), blind)
+
+    def _last_look(self, watch: Watch) -> Look | None:
+        with self._database.read() as tx:
+            return looks.last(tx, watch.id)
+
+    def _nearby(self, watch: Watch) -> tuple[Nearby, ...]:
+        with self._database.read() as tx:
+            return nearby(watch, deploys.since(tx, watch.started_at - NEARBY))
+
+    def _with_history(self, facts: respond.Facts, watch: Watch) -> respond.Facts:
+        """What came before, without which nobody knows where to go back to."""
+        with self._database.read() as tx:
+            history = watches.history(tx, watch.service, watch.environment)
+            regressed = watches.regressed_versions(tx, watch.service, watch.environment)
+        return replace(facts, history=history, regressed=regressed)
+
+    def _recovery_look(self, watch: Watch, gathered: Gathered, previous: Look | None, at: float, now: float) -> Outlook:
+        """While the rollback is on its way only points are gathered; then the signals are watched coming back."""
+        accepted = watch.rollback_state in _SETTLED and watch.recovery_until is not None
+        if not accepted or watch.recovery_until is None:
+            waiting = replace(watch, last_look_at=at, next_look_at=schedule.next_look(watch, at))
+            return Outlook(None, respond.Response(waiting), 0.0)
+        since = watch.recovery_until - watch.policy.recovery_window
+        recoveries = detect.recovery(gathered.calibration, gathered.recent, since, at)
+        harmed = previous.findings.signals if previous else ()
+        names = [finding.name for finding in harmed if finding.state is State.ALARM] or list(recoveries)
+        chosen = {name: recoveries.get(name, Recovery.UNMEASURABLE) for name in names}
+        response = respond.respond_to_recovery(watch, chosen, at=at, now=now, base_url=self._base_url)
+        return Outlook(None, response, 0.0)
