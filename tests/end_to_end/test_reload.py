@@ -60,14 +60,6 @@ def daemon(tmp_path: Path, receiver: FaultServer) -> Iterator[Daemon]:
         yield running
 
 
-def reload(daemon: Daemon, text: str, event: str) -> dict[str, Any]:
-    """What the daemon says of the new configuration."""
-    before = len(daemon.events(event))
-    daemon.config.write_text(text)
-    os.kill(daemon.pid, signal.SIGHUP)
-    return daemon.wait_for(lambda: daemon.events(event)[before:], 15)[0]
-
-
 def announce(daemon: Daemon, service: str, hook: str, token: str) -> tuple[int, Any]:
     body = {"service": service, "environment": "production", "version": "v2", "previous_version": "v1"}
     return daemon.post(f"/hooks/{hook}", body, token=token)
@@ -94,7 +86,7 @@ def test_a_new_configuration_is_taken_over_and_a_running_watch_keeps_its_own(
     before = daemon.get(path)
     read_at = metric(daemon, "config_last_reload_success_timestamp_seconds")
 
-    said = reload(daemon, CHANGED.replace("RECEIVER", receiver.url), "config_reloaded")
+    said = daemon.reload(CHANGED.replace("RECEIVER", receiver.url), "config_reloaded")
     assert (said["added"], said["removed"], said["changed"]) == (["search"], ["checkout"], [])
     assert metric(daemon, "config_last_reload_successful") == 1
     assert metric(daemon, "config_last_reload_success_timestamp_seconds") > read_at
@@ -120,7 +112,7 @@ def test_a_new_configuration_is_taken_over_and_a_running_watch_keeps_its_own(
     daemon.wait_for(lambda: len(scrapes(receiver, "/shop")) > scraped)
     assert daemon.status("/healthz") == 200
     # And back again: now it is the watch of the other that holds on to its source.
-    reload(daemon, CONFIG.replace("RECEIVER", receiver.url), "config_reloaded")
+    daemon.reload(CONFIG.replace("RECEIVER", receiver.url), "config_reloaded")
     assert announce(daemon, "checkout", "ci", "first-token-of-the-hook")[0] == 200  # a repeat
     scraped = len(scrapes(receiver, "/site"))
     daemon.wait_for(lambda: len(scrapes(receiver, "/site")) > scraped)
@@ -130,22 +122,22 @@ def test_a_new_configuration_is_taken_over_and_a_running_watch_keeps_its_own(
 def test_what_is_wrong_or_cannot_be_changed_leaves_everything_as_it_was(daemon: Daemon, receiver: FaultServer) -> None:
     config = CONFIG.replace("RECEIVER", receiver.url)
     wrong = config.replace("mode: observe", "mode: obsrve").replace("first-token", "third-secret")
-    said = reload(daemon, wrong, "config_reload_failed")
+    said = daemon.reload(wrong, "config_reload_failed")
     (problem,) = said["problems"]
     assert re.search(r"watcher\.yaml:13: services\.checkout\.mode: .*did you mean \"observe\"", problem), problem
     assert metric(daemon, "config_last_reload_successful") == 0
     assert announce(daemon, "checkout", "ci", "first-token-of-the-hook")[0] == 202
 
     moved = config.replace("${LISTEN}", "127.0.0.1:1").replace("${STORE}", "elsewhere.db")
-    said = reload(daemon, moved, "config_reload_failed")
+    said = daemon.reload(moved, "config_reload_failed")
     (listen, store) = said["problems"]
     assert "server.listen: was changed, which takes a restart" in listen
     assert "store: was changed, which takes a restart" in store
-    said = reload(daemon, "services: [", "config_reload_failed")
+    said = daemon.reload("services: [", "config_reload_failed")
     assert metric(daemon, "config_last_reload_successful") == 0
     assert announce(daemon, "search", "ci", "first-token-of-the-hook")[0] == 422
 
-    reload(daemon, config, "config_reloaded")
+    daemon.reload(config, "config_reloaded")
     assert metric(daemon, "config_last_reload_successful") == 1
     log = daemon.log.read_text()
     assert "third-secret" not in log
@@ -160,12 +152,12 @@ def test_a_rollback_command_under_way_is_finished_once_and_a_source_that_hangs_d
     script = f"echo run {{dry_run}} >> {trace}; sleep 4; echo done"
     command = f"\n    rollback: {{kind: command, argv: [sh, -c, '{script}', '{{dry_run}}']}}\n"
     config = CONFIG.replace("RECEIVER", receiver.url) + command
-    reload(daemon, config, "config_reloaded")
+    daemon.reload(config, "config_reloaded")
     named = {"environment": "production", "bad_version": "v2", "target_version": "v1"}
     status, drill = daemon.post("/api/v1/services/checkout/drills", named)
     assert status == 202
     daemon.wait_for(trace.exists)
-    reload(daemon, config, "config_reloaded")
+    daemon.reload(config, "config_reloaded")
     settled = f"/api/v1/drills/{drill['id']}"
     daemon.wait_for(lambda: daemon.get(settled)["next_at"] is None)
     found = daemon.get(settled)
@@ -175,7 +167,7 @@ def test_a_rollback_command_under_way_is_finished_once_and_a_source_that_hangs_d
     receiver.answer = lambda _request: Answer(200, delay=600)
     time.sleep(1.2)  # a scrape is under way
     began = time.monotonic()
-    reload(daemon, CHANGED.replace("RECEIVER", receiver.url), "config_reloaded")
+    daemon.reload(CHANGED.replace("RECEIVER", receiver.url), "config_reloaded")
     assert time.monotonic() - began < 60
     assert announce(daemon, "search", "pipeline", "second-token-of-the-hook")[0] == 202
     os.kill(daemon.pid, signal.SIGHUP)  # and a stop in the middle of another

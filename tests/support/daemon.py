@@ -106,6 +106,13 @@ class Daemon:
         os.kill(self._process.pid, signal.SIGKILL)
         self._process.wait(60)
 
+    def reload(self, config: str, event: str = "config_reloaded") -> dict[str, Any]:
+        """SIGHUP; what the daemon says of the new configuration."""
+        before = len(self.events(event))
+        self.config.write_text(config)
+        os.kill(self.pid, signal.SIGHUP)
+        return self.wait_for(lambda: self.events(event)[before:], 60)[0]
+
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`watcher ARGUMENTS` against this daemon."""
         return subprocess.run(
