@@ -94,7 +94,7 @@ def _under_way(judge: Judge, past: Past, sign: float, looks: int) -> float:
     newest = size - min(WINDOWS * looks, size // 3)
     ends = np.arange(newest, lengths[-1] - 1, -max(looks // 3, 1))[::-1]
     tail = fit_tail(_standing(judge, past, sign, lengths, ends), (newest - lengths[-1]) / looks, Growth.SQUARE)
-    return float(tail.evidence(_standing(judge, past, sign, lengths, np.array([size])))[0])
+    return tail.evidence_of_one(float(_standing(judge, past, sign, lengths, np.array([size]))[0]))
 
 
 def _windows(judge: Judge, past: Past, sign: float, looks: int) -> float:

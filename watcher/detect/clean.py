@@ -28,11 +28,11 @@ class Cleaned:
 def clean(grid: Grid, kind: Kind) -> Cleaned:
     """Removes infinities, absurd magnitudes, negative events; a ratio of nothing is no evidence."""
     values, totals = grid.values, grid.totals
-    present = ~np.isnan(values)
-    good = np.abs(values) < HUGE
-    if kind in NON_NEGATIVE or totals is not None:
-        good &= values >= 0
-    bad = present & ~good
+    least = 0.0 if kind in NON_NEGATIVE or totals is not None else -HUGE
+    good = (values >= least) & (values < HUGE)
+    if totals is None and good.all():
+        return Cleaned(grid, 0)
+    bad = ~np.isnan(values) & ~good
     if totals is not None:
         empty = (totals == 0) & ~(values > 0)
         bad |= (totals < 0) | (np.abs(totals) >= HUGE) | ((totals == 0) & ~empty)
@@ -53,12 +53,11 @@ def longest_run(values: Floats) -> int:
     return int(np.diff(np.concatenate([[-1], edges, [len(known) - 1]])).max())
 
 
-def last_run(values: Floats) -> int:
-    """How many times the newest value has been repeated without a change; gaps are skipped."""
-    known = values[~np.isnan(values)]
+def last_run(known: Floats) -> int:
+    """How many times the newest of the known values has been repeated without a change."""
     if not len(known):
         return 0
-    changes = np.flatnonzero(known != known[-1])
+    changes = (known != known[-1]).nonzero()[0]
     return len(known) - 1 - int(changes[-1]) if len(changes) else len(known)
 
 

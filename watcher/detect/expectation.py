@@ -77,24 +77,29 @@ def explained(forecast: Forecast, control: tuple[Floats, Floats], start: int) ->
 
 def effect_of(judge: Judge, expected: Expected, grid: Grid, start: int, stop: int) -> Effect | None:
     """The change over buckets `start <= i < stop` of the grid."""
-    part = np.arange(start, stop)
-    part = part[~np.isnan(grid.values[start:stop]) & np.isfinite(expected.values[start:stop])]
-    if not len(part):
+    part = slice(start, stop)
+    known = np.isfinite(grid.values[part] - expected.values[part])
+    count = int(np.count_nonzero(known))
+    if not count:
         return None
-    wide = float(expected.path.sum[len(part) - 1]) * float(np.sqrt(np.sum(expected.sd[part] ** 2)))
-    wide *= max(float(judge.shape.spread[min(len(part), len(judge.shape.spread)) - 1]), 1.0)
-    values, normal = grid.values[part], expected.values[part]
+    values, normal, sd = grid.values[part], expected.values[part], expected.sd[part]
+    totals = None if grid.totals is None else grid.totals[part]
+    if count < len(known):
+        values, normal, sd = values[known], normal[known], sd[known]
+        totals = None if totals is None else totals[known]
+    wide = float(expected.path.sum[count - 1]) * math.sqrt(float(sd @ sd))
+    wide *= max(float(judge.shape.spread[min(count, len(judge.shape.spread)) - 1]), 1.0)
     if judge.model.noise.scale is Scale.LOG:
         logs = np.log(np.maximum(values, judge.model.least))
-        shift, half = float(np.mean(logs - normal)), Z95 * wide / len(part)
-        mean = math.exp(float(np.mean(normal)))
+        shift, half = float((logs - normal).mean()), Z95 * wide / count
+        mean = math.exp(float(normal.mean()))
         return Effect(
             math.expm1(shift), math.expm1(shift - half), math.expm1(min(shift + half, 50.0)), mean,
             mean * math.exp(min(shift, 50.0)),
         )  # fmt: skip
-    total, base = float(np.sum(values)), float(np.sum(normal))
-    size = len(part) * judge.model.noise.unit if judge.model.noise.scale is Scale.ABSOLUTE else abs(base)
-    over = float(np.sum(grid.totals[part])) if grid.totals is not None else float(len(part))
+    total, base = float(values.sum()), float(normal.sum())
+    size = count * judge.model.noise.unit if judge.model.noise.scale is Scale.ABSOLUTE else abs(base)
+    over = float(count) if totals is None else float(totals.sum())
     if size <= 0 or over <= 0:
         return None
     change, half = (total - base) / size, Z95 * wide / size

@@ -34,7 +34,7 @@ def unfit(subject: Subject, seen: Seen, opinion: Opinion | None, spacing: float)
     if gaps is not None:
         return gaps, f"{seen.due - seen.present} of {seen.due} buckets are missing"
     # Nothing happened in any bucket: whatever the window could show, it did not.
-    if opinion is not None and not np.any(opinion.verdict.w > 0):
+    if opinion is not None and not (opinion.verdict.w > 0).any():
         return Cause.TOO_LITTLE_TRAFFIC, "nothing to judge so far"
     least = subject.calibrated.detectable
     weak = least is None or (subject.signal.harm is Harm.DOWN and least >= 1 and opinion is not None)
@@ -43,8 +43,8 @@ def unfit(subject: Subject, seen: Seen, opinion: Opinion | None, spacing: float)
 
 def _frozen(subject: Subject, seen: Seen) -> bool:
     values, calibrated = seen.grid.values, subject.calibrated
-    run = last_run(values)
     known = values[~np.isnan(values)]
+    run = last_run(known)
     if run == len(known) and calibrated.tail_value == known[-1]:
         run += calibrated.tail_run
     judge = calibrated.judges[-1]

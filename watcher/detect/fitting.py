@@ -28,9 +28,6 @@ LEAST_INFORMATION = 0.3
 MARGIN = 0.3  # in -ln of a probability: what is learned from a few days may be a little wrong
 BODY = 0.15  # probability at which the two statistics' dependence is read off
 
-Maxima = Floats | np.float64  # of windows, or of one
-NOTHING = np.float64(0.0)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quiet:
@@ -69,18 +66,20 @@ class Judge:
     independent: float
     control: str | None
 
-    def evidence(self, main: Maxima, spike: Maxima, drift: Maxima = NOTHING) -> Floats:
-        """-ln of the probability that a quiet window comes to such maxima; shape as given."""
-        lasting, short, slow = self.parts(main, spike, drift)
-        return np.maximum(np.maximum(lasting, short), slow)
-
-    def parts(self, main: Maxima, spike: Maxima, drift: Maxima) -> tuple[Floats, Floats, Floats]:
-        """The evidence of each statistic, for what it costs that there are others; the largest counts."""
-        price = self.price
-        lasting = np.maximum(self.main.evidence(main) + (LASTING - price), 0.0)
-        short = np.maximum(self.spike.evidence(spike) + (SHORT - price), 0.0)
+    def evidence(self, main: Floats, spike: Floats, drift: Floats) -> Floats:
+        """-ln of the probability that a quiet window comes to such maxima, of many windows; shape (windows,)."""
+        lasting, short = self.main.evidence(main) + LASTING, self.spike.evidence(spike) + SHORT
+        scanned = np.maximum(np.maximum(lasting, short) - self.price, 0.0)
         slow = self.drift.tail.evidence(drift) + (SLOW - MARGIN)
-        return lasting, short, np.minimum(slow, CORROBORATED * np.maximum(lasting, short))
+        return np.maximum(scanned, np.minimum(slow, CORROBORATED * scanned))
+
+    def parts(self, main: float, spike: float, drift: float) -> tuple[float, float, float]:
+        """What each statistic of one window says, for what it costs that there are others; the largest counts."""
+        price = self.price
+        lasting = max(self.main.evidence_of_one(main) + LASTING - price, 0.0)
+        short = max(self.spike.evidence_of_one(spike) + SHORT - price, 0.0)
+        slow = self.drift.tail.evidence_of_one(drift) + (SLOW - MARGIN)
+        return lasting, short, min(slow, CORROBORATED * max(lasting, short))
 
     @property
     def price(self) -> float:
@@ -88,7 +87,7 @@ class Judge:
         return math.log(self.overlap) + MARGIN
 
 
-def stronger(main_tail: Tail, spike_tail: Tail, main: Maxima, spike: Maxima) -> Floats:
+def stronger(main_tail: Tail, spike_tail: Tail, main: Floats, spike: Floats) -> Floats:
     """-ln probability by the statistic that says more, each with its share of the budget."""
     return np.maximum(main_tail.evidence(main) + LASTING, spike_tail.evidence(spike) + SHORT)
 

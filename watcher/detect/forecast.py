@@ -8,6 +8,7 @@ a lasting harm shows in them follows from the same coefficients (`response`), so
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -97,11 +98,14 @@ def _least_squares(columns: Floats, target: Floats) -> Floats:
     return np.asarray(np.linalg.solve(gram, scaled @ target) / size, dtype=np.float64)
 
 
-def middles(z: Floats, known: NDArray[np.bool_]) -> Floats:
-    """Median of each bucket and those before it, the last known value standing in for missing ones; shape (n,)."""
+def middles(z: Floats, known: NDArray[np.bool_], start: int = 0) -> Floats:
+    """Median of each bucket from `start` on and those before it, the last known value standing in for missing ones."""
     filled = z if known.all() else z[np.maximum.accumulate(np.where(known, np.arange(len(z)), 0))]
-    padded = np.concatenate([np.full(MIDDLE - 1, filled[0] if len(z) else 0.0), filled])
-    windows = as_strided(padded, (len(z), MIDDLE), padded.strides * 2, writeable=False)
+    lead = min(start, MIDDLE - 1)
+    padded = filled[start - lead :]
+    if lead < MIDDLE - 1:
+        padded = np.concatenate([np.full(MIDDLE - 1 - lead, filled[0] if len(z) else 0.0), padded])
+    windows = as_strided(padded, (len(z) - start, MIDDLE), padded.strides * 2, writeable=False)
     return np.asarray(np.sort(windows, axis=1)[:, MIDDLE // 2])
 
 
@@ -124,7 +128,7 @@ def pull(z: Floats, w: Floats, reach: float, upper: Floats | float, middle: Floa
     """
     known = w > 0
     middle = middles(z, known) if middle is None else middle
-    return np.where(known, np.clip(z, middle - reach, middle + reach + upper), 0.0)
+    return np.where(known, np.minimum(np.maximum(z, middle - reach), middle + (reach + upper)), 0.0)
 
 
 def reach_of(off: Floats, w: Floats) -> float:
@@ -233,28 +237,52 @@ def relative(z: Floats, w: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memory:
-    """What a forecast remembers of the time before the deploy: `z` less the control's share, pulled in, and `w`, shape
-    (m,); and the newest NEWEST deviations as they were.
+    """What a forecast remembers of the time before the deploy.
+
+    Attributes:
+        sums: of `w z` and of `w w` over the last m, m - 1 ... 0 buckets, negative: running sums that are 0 at the
+            deploy; shape (2, m + 1). `z` is less the control's share, and pulled in.
+        known: how many of the m have a value.
+        newest_z, newest_w, newest_middle: the newest NEWEST as they were, and their running medians.
     """
 
-    z: Floats
-    w: Floats
+    sums: Floats
+    known: int
     newest_z: Floats
     newest_w: Floats
+    newest_middle: Floats
+
+    def __len__(self) -> int:
+        return int(self.sums.shape[1]) - 1
 
     @property
     def level(self) -> float:
         """Mean relative deviation of the newest buckets."""
-        weight = float(self.w[-NEWEST:] @ self.w[-NEWEST:])
-        return float(self.w[-NEWEST:] @ self.z[-NEWEST:]) / weight if weight > 0 else 0.0
+        total, weight = self.sums[:, -1 - min(NEWEST, len(self))].tolist()
+        return total / weight if weight < 0 else 0.0
+
+    def means(self, z: Floats, w: Floats, lengths: tuple[int, ...], kappa: Floats) -> Floats:
+        """As the function, for buckets since the deploy, shape (k, n): all at once, the calls are what it costs."""
+        sums = np.concatenate([self.sums, np.cumsum([w * z, w * w], axis=1)], axis=1)
+        now, old = sums[:, None, len(self) : -1], sums.take(_begins(lengths, len(self), len(z)), axis=1)
+        return np.asarray((now[0] - old[0]) / (now[1] - old[1] + kappa[:, None]))
 
     @staticmethod
     def of(fitted: Fitted, z: Floats, w: Floats) -> Memory:
         size = min(fitted.forecast.memory, len(z))
         last = min(NEWEST, len(z))
-        return Memory(
-            fitted.pulled[len(z) - size :], w[len(z) - size :], fitted.alone[len(z) - last :], w[len(z) - last :]
-        )
+        pulled, weights = fitted.pulled[len(z) - size :], w[len(z) - size :]
+        sums = np.zeros((2, size + 1))
+        np.cumsum([(weights * pulled)[::-1], (weights * weights)[::-1]], axis=1, out=sums[:, 1:])
+        newest_z, newest_w = fitted.alone[len(z) - last :], w[len(z) - last :]
+        middle = middles(newest_z, newest_w > 0)
+        return Memory(-sums[:, ::-1], int(np.count_nonzero(weights > 0)), newest_z, newest_w, middle)
+
+
+@lru_cache(maxsize=256)
+def _begins(lengths: tuple[int, ...], past: int, count: int) -> NDArray[np.int64]:
+    """Where in the sums the last so many buckets before each new one begin, shape (k, count)."""
+    return np.asarray(np.maximum(past + np.arange(count) - np.array(lengths)[:, None], 0))
 
 
 def forecast_level(
@@ -278,13 +306,10 @@ def forecast_level(
         shared = followed(forecast.control, forecast.control_kappa, control, start)
         z = np.where(w > 0, z - w * shared, 0.0)
     last = len(memory.newest_z)
-    own_z, own_w = np.concatenate([memory.newest_z, z]), np.concatenate([memory.newest_w, w])
-    middle = middles(own_z, own_w > 0)
-    calm = shared + relative(calm_of(middle, last), w)
+    middle = middles(np.concatenate([memory.newest_z, z]), np.concatenate([memory.newest_w, w]) > 0, last)
+    calm = shared + relative(calm_of(np.concatenate([memory.newest_middle, middle]), last), w)
     if not len(forecast.lengths):
         return shared, calm, np.zeros(len(z))
-    pulled = pull(own_z, own_w, forecast.reach, np.concatenate([np.zeros(last), upper]), middle)
-    past = len(memory.z)
-    all_z, all_w = np.concatenate([memory.z, pulled[last:]]), np.concatenate([memory.w, w])
-    rows = means(all_z, all_w, forecast.lengths, forecast.kappa, past)
+    pulled = pull(z, w, forecast.reach, upper, middle)
+    rows = memory.means(pulled, w, forecast.lengths, forecast.kappa)
     return shared + forecast.weights @ rows, calm, _recent(forecast.lengths, rows)

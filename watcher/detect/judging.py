@@ -37,20 +37,18 @@ def see(calibrated: Calibrated, series: Series | None, kind: Kind, cutoff: float
     if series is None or not len(series):
         return Seen(Grid(first, np.empty(0), None), 0, 0, 0, None)
     limit = min(cutoff, series.complete_until)
-    times = series.times
-    if ascending(times):
-        known = series.between(-np.inf, limit)
-    else:
-        keep = np.flatnonzero(times <= limit)
-        totals = None if series.totals is None else series.totals[keep]
-        known = Series(times[keep], series.values[keep], series.step, limit, totals)
-    due = min(max(calibrated.axis.index(limit) - first + 1, 0), calibrated.looks) if np.isfinite(limit) else 0
+    known = series
+    if not ascending(series.times):
+        known = series.taken(np.flatnonzero(series.times <= limit))
+    elif not series.times[-1] <= limit:
+        known = series.between(-math.inf, limit)
+    due = min(max(calibrated.axis.index(limit) - first + 1, 0), calibrated.looks) if math.isfinite(limit) else 0
     cleaned = clean(regrid(known, calibrated.axis, first, first + max(due, 0)), kind)
-    places = np.flatnonzero(~np.isnan(cleaned.grid.values))
+    places = (~np.isnan(cleaned.grid.values)).nonzero()[0]
     count = int(places[-1]) + 1 if len(places) else 0
     newest = calibrated.axis.time(first + count - 1) if count else None
-    if newest is not None and len(known):
-        newest = float(known.times[np.isfinite(known.times)].max(initial=newest)) if count == due else newest
+    if newest is not None and len(known) and count == due:
+        newest = max(newest, float(known.times.max()))
     return Seen(cleaned.grid.cut(first, first + count), due, len(places), cleaned.bad, newest)
 
 
@@ -97,17 +95,17 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     profile, values = _expected(judge, axis, grid)
     z, w, sd = standardise(noise, profile, values, totals)
     level, calm, recent = forecast_level(model.forecast, model.memory, (z, w), upper_fence(noise, sd, 0.0), control)
-    raw, w, sd = standardise(noise, lift(noise, profile, level), values, totals)
+    # By the level that was forecast, and by the calm one.
+    raw, w, sd = standardise(noise, lift(noise, profile, np.array([level, calm])), values, totals)
     scale = model.scale * judge.local
-    known = w > 0 if control is None else (w > 0) & (control[1][len(control[1]) - len(w) :] > 0)
-    eps = np.where(known, (raw - model.mean) / scale, 0.0)
-    here = np.where(known, w / scale, 0.0)
-    high = upper_fence(noise, sd, CLIP) / model.scale
+    known = w[0] > 0 if control is None else (w[0] > 0) & (control[1][len(control[1]) - len(z) :] > 0)
+    eps = np.where(known, (raw[0] - model.mean) / scale, 0.0)
+    here = np.where(known, w[0] / scale, 0.0)
+    high = upper_fence(noise, sd[0], CLIP) / model.scale
     if math.isinf(model.slack):
         towards = dict.fromkeys(signs(harm), eps)
     else:
-        off_calm = standardise(noise, lift(noise, profile, calm), values, totals)[0] / scale
-        towards = {sign: harmful(eps, off_calm, sign, model.slack / scale) for sign in signs(harm)}
+        towards = {sign: harmful(eps, raw[1] / scale, sign, model.slack / scale) for sign in signs(harm)}
     scans = {sign: scan(one[None], here[None], high[None], judge.shape, sign) for sign, one in towards.items()}
     drifts = {sign: judge.drift.since(recent, sign) for sign in towards}
     return _verdict(judge, scans, drifts, towards, here, high)
@@ -125,9 +123,9 @@ def _verdict(
         sign = next(iter(scans))
         return Verdict(0.0, 0, sign, towards[sign], w, high)
     tables = {sign: (each.main[0], each.spike[0], drifts[sign]) for sign, each in scans.items()}
-    main, spike, drift = (max(each[place].max() for each in tables.values()) for place in range(3))
-    parts = [float(each) for each in judge.parts(main, spike, drift)]
+    peaks = {sign: [int(table.argmax()) for table in each] for sign, each in tables.items()}
+    largest = {sign: [float(table[at]) for table, at in zip(tables[sign], peaks[sign], strict=True)] for sign in tables}
+    parts = judge.parts(*map(max, zip(*largest.values(), strict=True)))
     place = parts.index(max(parts))
-    sign = max(tables, key=lambda each: float(tables[each][place].max()))
-    surest = int(tables[sign][place].argmax()) + 1
-    return Verdict(parts[place], surest, sign, towards[sign], w, high)
+    sign = max(tables, key=lambda each: largest[each][place])
+    return Verdict(parts[place], peaks[sign][place] + 1, sign, towards[sign], w, high)

@@ -155,20 +155,20 @@ def active(weights: Floats) -> NDArray[np.bool_]:
 
 
 def standardise(noise: Noise, profile: Floats, values: Floats, totals: Floats | None) -> tuple[Floats, Floats, Floats]:
-    """`z`, `w` and the s.d. of each bucket, shape (n,); where a value is missing `z` and `w` are 0.
+    """`z`, `w` and the s.d. of each bucket, shape as `profile`; where a value is missing `z` and `w` are 0.
 
-    On the LOG scale `values` must be logarithms already (see `measure`).
+    On the LOG scale `values` must be logarithms already (see `measure`). `values` and `totals` have the shape (n,).
     """
-    known = ~np.isnan(values)
     expected, v1, v2 = moments(noise, profile, totals)
     sd = np.sqrt(noise.phi * v1 + noise.c2 * v2)
-    known &= (sd > 0) & np.isfinite(sd)
-    sd = np.where(known, sd, 1.0)
-    z = np.where(known, (values - expected) / sd, 0.0)
+    z = (values - expected) / sd
     if noise.scale is Scale.LOG:
         w = 1 / sd
     elif noise.scale is Scale.ABSOLUTE:
         w = noise.unit / sd
     else:
         w = expected / sd
-    return z, np.where(known, w, 0.0), sd
+    known = np.isfinite(z)
+    if known.all():
+        return z, w, sd
+    return np.where(known, z, 0.0), np.where(known, w, 0.0), np.where(known, sd, 1.0)

@@ -126,7 +126,7 @@ def _grown(judge: Judge, before: Before, onset: int, since: Buckets, sign: float
     wider = _wider(judge, w, size) if sign > 0 and judge.model.noise.scale in GROWING else 1.0
     rest, w = np.where(w > 0, (eps - sign * size * w) / wider, 0.0), w / wider
     result = scan(rest[None], w[None], high[None], judge.shape, sign)
-    return float(judge.evidence(result.main.max(axis=1), result.spike.max(axis=1))[0])
+    return max(judge.parts(float(result.main.max()), float(result.spike.max()), 0.0))
 
 
 def _wider(judge: Judge, w: Floats, size: float) -> float:

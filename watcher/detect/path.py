@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from watcher.detect.baseline import Ints
 from watcher.detect.forecast import Forecast, Memory
 from watcher.model.series import Floats
 
@@ -28,26 +29,25 @@ class Path:
 
     def part(self, length: int) -> Path:
         """The first `length` buckets; the last one's figures go on for ever."""
-        index = np.minimum(np.arange(length), len(self.level) - 1)
+        index: slice | Ints = slice(length)
+        if length > len(self.level):
+            index = np.minimum(np.arange(length), len(self.level) - 1)
         return Path(self.level[index], self.point[index], self.sum[index])
 
 
 def follow(forecast: Forecast, memory: Memory, looks: int) -> Path:
     """Iterates the forecast on itself; what a bucket weighs is taken to stay as it was."""
     count = max(min(looks, FARTHEST), 1)
-    past_z, past_w = memory.z, memory.w
-    known = past_w > 0
-    if not len(forecast.lengths) or not known.any():
+    if not len(forecast.lengths) or not memory.known:
         return Path(np.zeros(1), np.ones(1), np.ones(1))
-    weight = float(np.mean(past_w[known] ** 2))
+    # What the newest 0, 1, 2 ... buckets of the past sum up to.
+    total, mass = -memory.sums[:, ::-1]
+    weight = float(mass[-1]) / memory.known
     lengths = np.asarray(forecast.lengths)
     ago = np.arange(count)[:, None] - np.arange(count)
-    seen = np.arange(1, len(past_z) + 1)
-    # What the newest 0, 1, 2 ... buckets of the past sum up to.
-    total, mass = (np.concatenate([[0.0], np.cumsum(each[::-1])]) for each in (past_w * past_z, past_w * past_w))
     echo, feedback, level = np.zeros((count, count)), np.zeros((count, count)), np.zeros(count)
     for length, share, kappa in zip(lengths.tolist(), forecast.weights.tolist(), forecast.kappa.tolist(), strict=True):
-        old = np.clip(length - np.arange(count), 0, len(seen))
+        old = np.clip(length - np.arange(count), 0, len(memory))
         new = np.minimum(np.arange(count), length)
         here = share / (mass[old] + weight * new + kappa)
         within = (ago > 0) & (ago <= length)

@@ -95,18 +95,25 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Sca
         shape: see `Shape`.
         sign: +1 if harm is up, -1 if it is down.
     """
+    if len(eps) == 1:
+        return _scan_one(eps[0], w[0], high[0], shape, sign)
     width = eps.shape[1]
     weighted = w * pulled(eps, high)
     if sign < 0:
         weighted = -weighted
     squares = w * w
     main = growing(weighted, squares, shape, sign, LEAST) / shape.spread[:width] - shape.price[:width]
-    lengths = [length for length in STRETCHES if length <= width and length < len(shape.response)]
     weights = _sums(squares)
+    lengths = _lasting(width, len(shape.response))
     if lengths:
-        np.maximum(main, _largest(weighted, squares, weights, lengths, shape, sign, priced=True), out=main)
-    spikes = [length for length in SPIKES if length <= max(width, 1)]
-    return Scan(main, _largest(sign * w * eps, squares, weights, spikes, shape, sign, priced=False))
+        lasting = _largest(weighted, squares, weights, lengths, shape, sign, inflated=True)
+        np.maximum(main, lasting - PRICE, out=main)
+    spikes = [length for length in SPIKES if length <= width]
+    return Scan(main, _largest(sign * w * eps, squares, weights, spikes, shape, sign, inflated=False))
+
+
+def _lasting(width: int, looks: int) -> list[int]:
+    return [length for length in STRETCHES if length <= width and length < looks]
 
 
 def harmful(eps: Floats, calm: Floats, sign: float, slack: Floats | float) -> Floats:
@@ -120,8 +127,8 @@ def harmful(eps: Floats, calm: Floats, sign: float, slack: Floats | float) -> Fl
 
 def pulled(eps: Floats, high: Floats) -> Floats:
     """Innovations beyond the fences count by their logarithm: no single bucket decides, a large one still says more."""
-    inside = np.clip(eps, -CLIP, high)
-    far = np.flatnonzero(inside != eps)
+    inside = np.minimum(np.maximum(eps, -CLIP), high)
+    far = (inside != eps).ravel().nonzero()[0]
     if len(far):
         fence = inside.ravel()[far]
         inside.ravel()[far] = fence * (1 + np.log(eps.ravel()[far] / fence))
@@ -136,17 +143,15 @@ def growing(weighted: Floats, squares: Floats, shape: Shape, sign: float, least:
 
 
 def _largest(
-    values: Floats, squares: Floats, weights: Floats, lengths: list[int], shape: Shape, sign: float, *, priced: bool
+    values: Floats, squares: Floats, weights: Floats, lengths: list[int], shape: Shape, sign: float, *, inflated: bool
 ) -> Floats:
-    """The largest deviation of a stretch of one of the `lengths` at each look, inflated and priced or as it is.
+    """The largest deviation of a stretch of one of the `lengths` at each look, inflated or as it is.
 
     Harm is taken to have begun with the stretch's first bucket: all of it is news there, and later on the response's
     mean; exact for white and first-order noise. Minus infinity where there are not so many buckets yet. `weights` are
     the `_sums` of the squares.
     """
     sums = _sums(values)
-    if len(values) == 1:
-        return _largest_of_one((values[0], sums[0]), (squares[0], weights[0]), lengths, shape, sign, priced=priced)
     out = np.full(values.shape, -np.inf)
     # One length at a time: such arrays stay in the processor's cache.
     for length in lengths:
@@ -155,41 +160,71 @@ def _largest(
         total = _news(sums[:, length:] - sums[:, :count], values[:, :count], rest)
         weight = _news(weights[:, length:] - weights[:, :count], squares[:, :count], rest * rest)
         root = signed_root(total, weight, sign, shape.counts, LEAST)
-        if priced:
+        if inflated:
             root /= shape.spread[length - 1]
         part = out[:, length - 1 :]
         np.maximum(part, root, out=part)
-    return out - PRICE if priced else out
+    return out
 
 
-def _largest_of_one(
-    values: tuple[Floats, Floats],
-    squares: tuple[Floats, Floats],
-    lengths: list[int],
-    shape: Shape,
-    sign: float,
-    *,
-    priced: bool,
-) -> Floats:
-    """`_largest` of a single window, given with its sums: all lengths at once, as its cost is that of the calls."""
-    each, begins, missing = _begins(len(values[0]), tuple(lengths))
-    rest = shape.rest[each - 1][:, None]
-    total = _news(values[1][1:] - values[1].take(begins), values[0].take(begins), rest)
-    weight = _news(squares[1][1:] - squares[1].take(begins), squares[0].take(begins), rest * rest)
+def _scan_one(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Scan:
+    """`scan` of a single window, shape (n,): all stretches at once, as what it costs is the number of calls."""
+    width = len(eps)
+    at = _stretches(width, len(shape.response))
+    values, sums = np.empty((3, width)), np.zeros((3, width + 1))
+    harm = sign * w
+    np.multiply(harm, pulled(eps, high), out=values[0])
+    np.multiply(harm, eps, out=values[1])
+    np.multiply(w, w, out=values[2])
+    values.cumsum(axis=1, out=sums[:, 1:])
+    response, rest = shape.response[:width], shape.rest.take(at.last)
+    squares = values[2]
+    total, weight = np.empty((len(rest) + 1, width)), np.empty((len(rest) + 1, width))
+    _news(np.subtract(sums.take(at.ends), sums.take(at.begins), out=total[:-1]), values.take(at.firsts), rest)
+    _news(np.subtract(sums[2, 1:], sums[2].take(at.old), out=weight[:-1]), squares.take(at.old), rest * rest)
+    # The last row is the stretch from the deploy.
+    (values[0] * response).cumsum(out=total[-1])
+    (squares * (response * response)).cumsum(out=weight[-1])
     root = signed_root(total, weight, sign, shape.counts, LEAST)
-    root[missing] = -np.inf
-    if priced:
-        root /= shape.spread[each - 1][:, None]
-    largest: Floats = root.max(axis=0)[None]
-    return largest - PRICE if priced else largest
+    root[:-1][at.missing] = -np.inf
+    main = root[-1] / shape.spread[:width] - shape.price[:width]
+    if at.lasting:
+        lasting = (root[: at.lasting] / shape.spread.take(at.last[: at.lasting])).max(axis=0) - PRICE
+        np.maximum(main, lasting, out=main)
+    return Scan(main[None], root[at.lasting : -1].max(axis=0)[None])
 
 
-@lru_cache(maxsize=512)
-def _begins(size: int, lengths: tuple[int, ...]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """The lengths, where stretches of such length that end at each of so many looks begin, and which ones cannot."""
-    each = np.array(lengths)
-    begins = np.arange(1, size + 1) - each[:, None]
-    return each, np.maximum(begins, 0), begins < 0
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stretches:
+    """Where the stretches of a window lie that end at each of its looks: lasting ones first, then spikes.
+
+    Attributes:
+        lasting: how many of the rows are of lasting stretches.
+        last: their last buckets' places, counted from their first, shape (rows, 1).
+        ends, begins, firsts: places in the sums and values of `_scan_one`, all rows of them, shape (rows, n).
+        old: the bucket with which each stretch begins, shape (rows, n); `missing` where that is before the deploy.
+    """
+
+    lasting: int
+    last: Ints
+    ends: Ints
+    begins: Ints
+    firsts: Ints
+    old: Ints
+    missing: NDArray[np.bool_]
+
+
+@lru_cache(maxsize=128)
+def _stretches(width: int, looks: int) -> _Stretches:
+    lasting = _lasting(width, looks)
+    lengths = np.array([*lasting, *(length for length in SPIKES if length <= width)])[:, None]
+    # Lasting stretches are sums of the first of the three rows of values, spikes of the second.
+    row = (np.arange(len(lengths)) >= len(lasting))[:, None].astype(np.int64)
+    ends = np.arange(1, width + 1)
+    missing = ends < lengths
+    old = np.maximum(ends - lengths, 0)
+    of_sums = row * (width + 1)
+    return _Stretches(len(lasting), lengths - 1, of_sums + ends, of_sums + old, row * width + old, old, missing)
 
 
 def _news(total: Floats, first: Floats, rest: Floats | float) -> Floats:

@@ -60,7 +60,7 @@ def axis_of(series: Series | None, step: float) -> Axis:
 
 def ascending(times: Floats) -> bool:
     """Whether times are sorted and unique; not a number is neither."""
-    return bool(np.all(times[1:] > times[:-1]))
+    return bool((times[1:] > times[:-1]).all())
 
 
 def regrid(series: Series, axis: Axis, start: int, stop: int) -> Grid:
@@ -70,14 +70,15 @@ def regrid(series: Series, axis: Axis, start: int, stop: int) -> Grid:
     values = np.full(length, np.nan)
     totals = None if series.totals is None else np.full(length, np.nan)
     times = series.times
-    inside = np.isfinite(times) & (np.abs(times) < 1e12)
-    places = np.rint((np.where(inside, times, 0.0) - axis.phase) / axis.step) - start
-    inside &= (places >= 0) & (places < length)
-    order = np.flatnonzero(inside)
-    if not ascending(times[order]):
+    places = np.rint((times - axis.phase) / axis.step) - start
+    # Of what is not a number no comparison holds.
+    inside = (places >= 0) & (places < length)
+    if not inside.all() or not ascending(times):
+        order = np.flatnonzero(inside)
         order = order[np.argsort(times[order], kind="stable")]
-    places = places[order].astype(np.int64)
-    values[places] = series.values[order]
+        places, series = places[order], series.taken(order)
+    places = places.astype(np.int64)
+    values[places] = series.values
     if totals is not None and series.totals is not None:
-        totals[places] = series.totals[order]
+        totals[places] = series.totals
     return Grid(start, values, totals)

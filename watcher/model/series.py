@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,11 @@ class Series:
             partial=self.partial,
             warnings=self.warnings,
         )
+
+    def taken(self, places: NDArray[np.int64]) -> Series:
+        """The points at these places, in their order."""
+        totals = None if self.totals is None else self.totals[places]
+        return replace(self, times=self.times[places], values=self.values[places], totals=totals)
 
     def joined(self, newer: Series) -> Series:
         """This series continued by `newer`, whose points win from its first one on."""

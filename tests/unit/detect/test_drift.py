@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.signals import DEPLOY, calibrated, orders, plan, series, signal, times, watched
 
 from watcher.detect.drift import Drift, fit_drift
-from watcher.detect.fitting import CORROBORATED
+from watcher.detect.fitting import CORROBORATED, Judge
 from watcher.model.finding import State
 from watcher.model.series import Floats, Series
 
@@ -61,13 +65,25 @@ def test_nothing_that_moves_is_no_drift(level: Floats) -> None:
 
 
 def test_a_drift_counts_as_far_as_the_scans_show_it_too() -> None:
-    judge = calibrated(plan(signal()), {"orders": orders(1)}).signals["orders"].judges[0]
-    nothing, little, far = np.float64(0.0), np.float64(judge.main.level(2.5)), np.float64(12.0)
-    scanned = float(judge.evidence(little, nothing))
+    judge = a_judge()
+    little = judge.main.level(2.5)
+    scanned = max(judge.parts(little, 0.0, 0.0))
     assert scanned > 0.5
-    assert float(judge.evidence(nothing, nothing, far)) == 0
-    assert float(judge.evidence(little, nothing, far)) == pytest.approx(CORROBORATED * scanned)
-    assert float(judge.evidence(little, nothing, np.float64(0.1))) == scanned
+    assert max(judge.parts(0.0, 0.0, 12.0)) == 0
+    assert max(judge.parts(little, 0.0, 12.0)) == pytest.approx(CORROBORATED * scanned)
+    assert max(judge.parts(little, 0.0, 0.1)) == scanned
+
+
+@given(st.tuples(*[st.floats(-9, 60)] * 3))
+def test_one_window_says_what_it_says_among_many(maxima: tuple[float, float, float]) -> None:
+    judge = a_judge()
+    many = judge.evidence(*(np.array([each, 0.0, 3.0]) for each in maxima))
+    assert many[0] == pytest.approx(max(judge.parts(*maxima)), abs=1e-12)
+
+
+@functools.cache
+def a_judge() -> Judge:
+    return calibrated(plan(signal()), {"orders": orders(1)}).signals["orders"].judges[0]
 
 
 def slow_fall(seed: int, share: float) -> Series:
