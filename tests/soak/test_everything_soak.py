@@ -111,8 +111,7 @@ def _everything_is_well(fleet: Replicas, around: Surroundings, sender: Sender, w
     assert {len(keys) for keys in rollbacks.values()} <= {1}
     assert not fleet.looked_twice()
     for daemon in fleet.daemons:
-        assert not daemon.events("loop_died")
-        assert not daemon.events("loop_error"), daemon.events("loop_error")[0]
+        assert not daemon.errors(), daemon.errors()[0]
         assert "Traceback" not in daemon.log.read_text().replace("\\n", "")
     bad = [name for name in sender.accepted if name.startswith("bad")]
     print(

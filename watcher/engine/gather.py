@@ -236,6 +236,8 @@ def blanked(series: Series, spans: Sequence[tuple[float, float]]) -> Series:
 def write_points(tx: Tx, watch_id: str, gathered: Gathered, now: float, *, ours: bool) -> None:
     """Writes what the store does not have yet; `ours`: it has nothing that `gathered` does not know."""
     added = {}
+    if not ours:
+        gathered.known = {}  # a process that has looked since may have stored newer ones
     for name, series in gathered.fresh.items():
         if not len(series):
             continue

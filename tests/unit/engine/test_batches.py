@@ -18,7 +18,7 @@ from support.sqlite_store import sqlite_store
 from watcher.engine import watch as watch_module
 from watcher.engine.gather import Gather
 from watcher.engine.watch import Watcher
-from watcher.errors import ExternalError
+from watcher.errors import ExternalError, Fault
 from watcher.model.decision import Outcome
 from watcher.model.series import Series, Window
 from watcher.model.service import Kind, Signal
@@ -35,12 +35,13 @@ FLEET = 6
 @dataclass
 class Fleet:
     """A source that answers for all services at once; `poisoned` ones make it fail with a bug, `bad` ones lose most of
-    their orders from the deploy on.
+    their orders from the deploy on; while it is `down` it answers nothing.
     """
 
     asked: list[tuple[int, float]] = field(default_factory=list)
     poisoned: frozenset[str] = frozenset()
     bad: frozenset[str] = frozenset()
+    down: bool = False
     told: Callable[[], None] = lambda: None
 
     def kin(self, signal: Signal) -> str:
@@ -56,6 +57,8 @@ class Fleet:
         self.told()
         if any(signal.query["who"] in self.poisoned for signal in signals):
             raise ZeroDivisionError
+        if self.down:
+            return [ExternalError("prom: no", fault=Fault.STATUS, permanent=False)] * len(signals)
         times = window.grid()
         rng = np.random.default_rng(int(times[0]) if len(times) else 0)
         values = rng.poisson(200, len(times)).astype(float)
@@ -205,7 +208,9 @@ def test_told_to_stop_it_writes_what_it_has_and_gives_the_rest_back(
     assert house.states() == [WatchState.WATCHING] * FLEET
 
 
-def test_another_process_that_looked_meanwhile_is_not_overlooked(house: House) -> None:
+@pytest.mark.parametrize("down", [False, True])
+def test_another_process_that_looked_meanwhile_is_not_overlooked(house: House, down: bool) -> None:
+    """Nor is it forgotten again by a look for which the source was `down`."""
     house.watcher.step(START + 70, never)
     house.watcher.step(START + 130, never)
     gather = Gather(house.database, {"prom": house.source}, lambda *_: None)
@@ -213,9 +218,12 @@ def test_another_process_that_looked_meanwhile_is_not_overlooked(house: House) -
         house.database, gather, Patient(house.database, "b"), Metrics("test"), "http://watcher", structlog.get_logger()
     )
     other.step(START + 190, never)
+    house.source.down = down
     house.watcher.step(START + 250, never)
+    house.source.down = False
+    house.watcher.step(START + 310, never)
     with house.database.read() as tx:
         for each in house.listing():
-            assert len(looks.listing(tx, each.id)) == 4
+            assert len(looks.listing(tx, each.id)) == 5
             times = looks.chart(tx, each.id, "orders").times
             assert (np.diff(times) == STEP).all()
