@@ -12,6 +12,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from threading import Lock
 from typing import Any, BinaryIO
 
@@ -125,7 +126,8 @@ def main() -> None:
     os.nice(_NICE)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library may print is no answer
-    with answers, os.fdopen(os.dup(sys.stdin.fileno()), "rb") as questions:
+    # The daemon may end before it has its answer.
+    with suppress(BrokenPipeError), answers, os.fdopen(os.dup(sys.stdin.fileno()), "rb") as questions:
         serve(questions, answers)
 
 

@@ -6,9 +6,12 @@ import io
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from subprocess import PIPE
 
 import psutil
 import pytest
@@ -78,6 +81,16 @@ def test_signals_meant_for_the_daemon_do_not_end_it(calibrator: Calibrator, died
     child.send_signal(signal.SIGINT)
     assert calibrator(PLAN, {}) == calibrated(PLAN, {})
     assert not died
+
+
+def test_a_daemon_that_ended_before_its_answer_leaves_no_trace_in_the_log() -> None:
+    command = [sys.executable, "-m", calibrating.__name__]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.close()
+        _, said = process.communicate(pickle.dumps((PLAN, {})), 120)
+    assert (process.returncode, said) == (0, b"")
 
 
 def test_stopped_in_the_middle_it_is_gone_at_once(calibrator: Calibrator, died: list[int]) -> None:
