@@ -67,12 +67,12 @@ def test_all_addresses_of_a_name_share_the_limit(monkeypatch: pytest.MonkeyPatch
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
         one = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_more: [one] * 20)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_more: [one] * 200)
         began = time.monotonic()
         with pytest.raises(ExternalError) as told:
             HttpClient(Connection(timeout=0.3)).request("GET", f"http://{NAME}:{port}/")
         assert told.value.fault is Fault.TIMEOUT
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # each for itself: 60
         for filler in fillers:
             filler.close()
 
