@@ -31,9 +31,17 @@ def configure(*, level: str = "info", json: bool | None = None, stream: TextIO =
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=stream, format="%(levelname)s %(name)s: %(message)s", force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()], force=True)
 
 
 def logger(name: str) -> Any:
     """A logger; `name` is the room that speaks."""
     return structlog.get_logger(room=name)
+
+
+class _Libraries(logging.Handler):
+    """What libraries say, in lines like ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        given = {"exc_info": record.exc_info} if record.exc_info else {}
+        logger("library").log(record.levelno, "library_said", library=record.name, message=record.getMessage(), **given)
