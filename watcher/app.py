@@ -15,6 +15,7 @@ from watcher.adapters import Adapters, build_adapters, samples, signals_of
 from watcher.engine import heartbeat
 from watcher.engine.act import Actor
 from watcher.engine.awaiting import migrated
+from watcher.engine.bands import Bands
 from watcher.engine.calibrating import Calibrator
 from watcher.engine.collect import Collector
 from watcher.engine.exposing import expose_store
@@ -269,6 +270,7 @@ class App:
             health=self.heartbeats.dead,
             metrics=self.metrics.exposition,
             samples=partial(samples, database, adapters),
+            banded=Bands(),
             observe=self._observe_request,
             count=self._count_deploy,
         )

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from pydantic import SecretStr
 from support.seeded_store import SERVICES, Seeded
 
+from watcher.engine.bands import Bands
 from watcher.intake.generic import Generic, GenericOptions, parse_deploy
 from watcher.intake.github import GitHub, GitHubOptions
 from watcher.ports import Tools
@@ -119,6 +120,7 @@ def web_of(database: Database, now: Callable[[], float], **changes: Any) -> Web:
         health=dict,
         metrics=lambda accept: (f"accept {accept}\n".encode(), "text/plain; version=0.0.4"),
         samples=lambda _watch, _signal: (),
+        banded=Bands(),
         rates=Rates(requests=10_000_000, failures=10_000_000),  # tests of limits set their own
     )
     return replace(web, **changes)

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 from watcher.engine.guard import DOWN
 from watcher.errors import ExternalError
+from watcher.kit.remembered import Remembered
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.ports import FetchesMany, MetricSource
 
 _SLACK = 10  # buckets; no answer is made dearer by more than these and by half
 _MOST = 500  # signals in one question; sources cut it smaller as they need
+
+_SIGNALS = 50_000  # of a policy that is kept for its watches; some hundred bytes each
 
 # Told of every question: source, signal, service, the series or the error.
 Observer = Callable[[str, Signal, str, Series | ExternalError], None]
@@ -31,9 +34,14 @@ class Ask:
     @property
     def question(self) -> Hashable:
         """The same for two signals that any source must answer alike."""
-        signal = self.signal
-        return signal.kind, signal.step, signal.is_tickets, json.dumps(signal.query, sort_keys=True, default=str)
+        return _question(self.signal)
 
+
+def _written(signal: Signal) -> Hashable:
+    return signal.kind, signal.step, signal.is_tickets, json.dumps(signal.query, sort_keys=True, default=str)
+
+
+_question = Remembered(_written, _SIGNALS)
 
 # By watch and signal. What is neither a series nor an error from outside is an error of our own.
 Answers = Mapping[tuple[str, str], Series | Exception]

@@ -234,16 +234,20 @@ def blanked(series: Series, spans: Sequence[tuple[float, float]]) -> Series:
 
 
 def write_points(tx: Tx, watch_id: str, gathered: Gathered, now: float, *, ours: bool) -> None:
-    """Writes what the store does not have yet; `ours`: it has nothing that `gathered` does not know."""
+    """Writes what the store does not have yet; `ours`: it has nothing that `gathered` does not know.
+
+    Their band goes with them only while the calibration is not stored for good; later, `bands` makes it from that.
+    """
     added = {}
     if not ours:
         gathered.known = {}  # a process that has looked since may have stored newer ones
     for name, series in gathered.fresh.items():
         if not len(series):
             continue
+        band = None if gathered.stored else detect.band(gathered.calibration, name, series)
         if ours and series.times[0] > gathered.known.get(name, math.inf):
-            added[name] = series, detect.band(gathered.calibration, name, series)
+            added[name] = series, band
             continue
         records.keep_replaced(tx, watch_id, name, series, now)
-        looks.add_points(tx, watch_id, name, series, detect.band(gathered.calibration, name, series))
+        looks.add_points(tx, watch_id, name, series, band)
     looks.append_points(tx, watch_id, added)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from watcher.engine import respond
+from watcher.engine.bands import keep_bands
 from watcher.engine.gather import Gathered, write_points
 from watcher.errors import LeaseLostError, StoreUnavailableError
 from watcher.model.order import RollbackOrder
@@ -116,6 +117,8 @@ class Recorder:
         elif not gathered.settled and outlook.look is not None:
             records.keep_provisional(tx, watch_id, now, gathered.data)
         write_points(tx, watch_id, gathered, now, ours=one.ours)
+        if after.ended:
+            keep_bands(tx, after, gathered)
         for order in response.orders:
             orders.add(tx, order)
         for event, line in response.events:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from watcher.errors import ExternalError, Fault
+from watcher.kit.remembered import Remembered
 from watcher.model.series import Floats, Series, Window, empty_series
 from watcher.model.service import Kind, Signal
 from watcher.ports import Probe, Tools
@@ -24,6 +27,7 @@ _SCRAPE_TAKES = 10.0
 _MOST_VALUES = 200_000  # in one answer: 6 MB; and of what is read for them a server allows 50 million samples
 _TOO_MUCH = ("too many samples", "exceed", "limit")
 _NOISE = 1e-6
+_SIGNALS = 50_000  # a kilobyte each
 
 
 class Prometheus:
@@ -50,12 +54,12 @@ class Prometheus:
 
     def kin(self, signal: Signal) -> Hashable | None:
         """As the port says: signals that differ in nothing but the value of their member."""
-        query = _query(signal)
-        return None if query.member is None else (signal.kind, kin_of(query))
+        kin = _asked(signal).kin
+        return None if kin is None else (signal.kind, kin)
 
     def fetch_all(self, signals: Sequence[Signal], window: Window) -> Sequence[Series | ExternalError]:
         """As the port says, in slices that servers allow."""
-        queries = [_query(signal) for signal in signals]
+        queries = [_asked(signal).query for signal in signals]
         most = max(self._most // max(len(window.grid()), 1), 1)
         found: list[Series | ExternalError] = []
         for begin in range(0, len(queries), most):
@@ -101,7 +105,7 @@ class Prometheus:
 
     def probe(self, signal: Signal, now: float) -> Probe:
         """As the port says; ranges too short for their scrapes, and names that match nothing, are warnings."""
-        query = _query(signal)
+        query = _asked(signal).query
         scrape = self._scrape(query, now, now)
         grid = self._grid(query, signal.step, now, now)
         query, _ = together([query])
@@ -169,10 +173,21 @@ class Prometheus:
         return found
 
 
-def _query(signal: Signal) -> PrometheusQuery:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a signal asks for; `kin`: the same for signals that one question may ask for, None if there is no other."""
+
+    query: PrometheusQuery
+    kin: str | None
+
+
+def _read_query(signal: Signal) -> _Asked:
     query = PrometheusQuery.model_validate(dict(signal.query))
     refuse(signal, query)
-    return query
+    return _Asked(query, None if query.member is None else sys.intern(kin_of(query)))
+
+
+_asked = Remembered(_read_query, _SIGNALS)
 
 
 def _too_much(error: ExternalError) -> bool:

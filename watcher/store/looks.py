@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from watcher.model.decision import Decision, Outcome, Reason
 from watcher.model.finding import Band, Findings
@@ -22,6 +22,13 @@ from watcher.store.schema import calibrations, looks, points
 
 _INSERT = Prepared(insert(looks))
 _APPEND = Prepared(insert(points))
+_BAND = Prepared(
+    update(points).where(
+        points.c.watch_id == bindparam("the_watch"),
+        points.c.signal == bindparam("the_signal"),
+        points.c.at == bindparam("the_time"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,9 @@ def listing(tx: Tx, watch_id: str) -> Sequence[Look]:
 
 
 def add_points(tx: Tx, watch_id: str, signal: str, series: Series, band: Band | None) -> None:
-    """Writes points with their band (`band.times` are `series.times`); points already there are replaced."""
+    """Writes points with their band (`band.times` are `series.times`), if it is known by now; points already there are
+    replaced.
+    """
     if not len(series):
         return
     tx.execute(
@@ -101,6 +110,17 @@ def append_points(tx: Tx, watch_id: str, added: Mapping[str, tuple[Series, Band 
     """Writes points of several signals that are all newer than what is there."""
     rows = [row for signal, (series, band) in added.items() for row in _rows(watch_id, signal, series, band)]
     _APPEND.write_all(tx, rows)
+
+
+def keep_band(tx: Tx, watch_id: str, signal: str, band: Band) -> None:
+    """Writes the band of points that are there."""
+    columns = (band.times, *map(_drawable, (band.expected, band.low, band.high)))
+    rows = [
+        {"the_watch": watch_id, "the_signal": signal, "the_time": at}
+        | {"expected": _stored(expected), "low": _stored(low), "high": _stored(high)}
+        for at, expected, low, high in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+    _BAND.write_all(tx, rows)
 
 
 def _rows(watch_id: str, signal: str, series: Series, band: Band | None) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from watcher.store.schema import orders, spelled, watches
 
 ROLLBACK = spelled("rollback")
 OPEN = [spelled(state.value) for state in WatchState if state not in ENDED]
-_POLICIES = 4096  # some kilobytes each
+_POLICIES = 10_000  # some kilobytes each; fewer than the watches under way would be read anew at every look
 
 _rollback = orders.alias("rollback")
 SELECT = select(

@@ -178,7 +178,7 @@ def chart(
         watch = meant(tx, watch_id)
     samples = {signal.name: web.samples(watch.id, signal.name) for signal in watch.policy.signals if signal.is_tickets}
     with web.database.read() as tx:
-        return views.charts_view(tx, watch, samples, since)
+        return views.charts_view(tx, watch, samples, since, web.banded)
 
 
 @router.get("/services/{name}/rehearsal", tags=["services"])

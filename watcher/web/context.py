@@ -13,10 +13,15 @@ from watcher.engine.plan import Matcher
 from watcher.model.deploy import Parsed
 from watcher.model.service import Service
 from watcher.model.tickets import Ticket
+from watcher.model.watch import Watch
 from watcher.ports import Intake
-from watcher.store.database import Database
+from watcher.store.database import Database, Tx
+from watcher.store.looks import Chart
 from watcher.web.clients import Proxies
 from watcher.web.limits import Rates
+
+# What `Web.banded` is.
+Banded = Callable[[Tx, Watch, str, Chart], Chart]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class Web:
         health: loop name -> seconds since its last beat, beyond its limit; empty when all loops live.
         metrics: `Accept` header -> (exposition, content type).
         samples: (watch id, signal name) -> recent tickets, redacted.
+        banded: fills in the band of a signal's chart (transaction, watch, signal name, chart) that is not stored yet.
         observe: told of every answered request: route template, method, status, seconds.
         count: told of every deploy message: hook, and what became of it (a `Received.outcome`, or `unauthenticated`,
             `malformed`, `unavailable`).
@@ -73,6 +79,7 @@ class Web:
     health: Callable[[], Mapping[str, float]]
     metrics: Callable[[str], tuple[bytes, str]]
     samples: Callable[[str, str], Sequence[Ticket]]
+    banded: Banded
     proxies: Proxies = field(default_factory=Proxies)
     rates: Rates = field(default_factory=Rates)
     observe: Callable[[str, str, int, float], None] = _unobserved

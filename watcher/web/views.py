@@ -18,6 +18,7 @@ from watcher.store import deploys, looks, orders, watches
 from watcher.store.database import Tx
 from watcher.store.looks import Chart, Look
 from watcher.store.orders import Order
+from watcher.web.context import Banded
 from watcher.web.schemas import (
     ChartsView,
     ChartView,
@@ -150,7 +151,7 @@ def _deploy_view(deploy: Deploy, watch_ids: Sequence[str]) -> DeployView:
     return DeployView.model_validate({name: getattr(deploy, name) for name in own} | {"watch_ids": watch_ids})
 
 
-def charts_view(tx: Tx, watch: Watch, samples: dict[str, Sequence[Ticket]], since: float) -> ChartsView:
+def charts_view(tx: Tx, watch: Watch, samples: dict[str, Sequence[Ticket]], since: float, banded: Banded) -> ChartsView:
     """The charts of a watch from `since` on; `samples`: signal name -> recent tickets."""
     look = looks.last(tx, watch.id)
     onsets = {finding.name: finding.onset for finding in look.findings.signals} if look else {}
@@ -165,7 +166,7 @@ def charts_view(tx: Tx, watch: Watch, samples: dict[str, Sequence[Ticket]], sinc
         signals=[
             _chart(
                 signal,
-                looks.chart(tx, watch.id, signal.name),
+                banded(tx, watch, signal.name, looks.chart(tx, watch.id, signal.name)),
                 onsets.get(signal.name),
                 samples.get(signal.name, ()),
                 since,

@@ -16,6 +16,7 @@ from support.made import deploy, service, signal, watch
 from support.sqlite_store import sqlite_store
 
 from watcher.engine import watch as watch_module
+from watcher.engine.bands import Bands
 from watcher.engine.gather import Gather
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
@@ -170,6 +171,23 @@ def test_a_decision_among_quiet_looks_is_written_with_its_order(house: House) ->
     assert [each.outcome for each in house.listing()] == [None] * 4 + [Outcome.REGRESSED, None]
     with house.database.read() as tx:
         assert [orders.rollback_of(tx, each.id) is not None for each in house.listing()] == [False] * 4 + [True, False]
+
+
+def test_the_band_of_later_points_is_made_for_whoever_looks_and_kept_at_the_end(house: House) -> None:
+    for minute in range(1, 33):
+        house.watcher.step(START + 60 * minute + 10, never)
+        if minute == 20:
+            (some, *_) = house.listing()
+            with house.database.read() as tx:
+                stored = looks.chart(tx, some.id, "orders")
+                shown = Bands()(tx, some, "orders", stored)
+            assert np.isnan(stored.expected[stored.times > START + 70]).all()
+            assert np.isfinite(shown.expected).all()
+    assert {each.state for each in house.listing()} == {WatchState.DONE}
+    with house.database.read() as tx:
+        kept = looks.chart(tx, some.id, "orders")
+    assert np.isfinite(kept.expected).all()
+    assert kept.high[: len(shown.high)].tolist() == shown.high.tolist()
 
 
 def test_first_looks_and_later_ones_have_their_own_workers(house: House) -> None:
