@@ -105,10 +105,11 @@ class Looker:
     def _recovery_look(self, watch: Watch, gathered: Gathered, previous: Look | None, at: float, now: float) -> Outlook:
         """While the rollback is on its way only points are gathered; then the signals are watched coming back."""
         accepted = watch.rollback_state in _SETTLED and watch.recovery_until is not None
-        if not accepted or watch.recovery_until is None:
-            waiting = replace(watch, last_look_at=at, next_look_at=schedule.next_look(watch, at))
+        since = watch.recovery_until - watch.policy.recovery_window if accepted and watch.recovery_until else now
+        if not accepted or at < since:
+            latest = schedule.newest(watch, at, since)  # before it there is nothing to see, however long we were away
+            waiting = replace(watch, last_look_at=latest, next_look_at=schedule.next_look(watch, latest))
             return Outlook(None, respond.Response(waiting), 0.0)
-        since = watch.recovery_until - watch.policy.recovery_window
         recoveries = detect.recovery(gathered.calibration, gathered.recent, since, at)
         harmed = previous.findings.signals if previous else ()
         names = [finding.name for finding in harmed if finding.state is State.ALARM] or list(recoveries)

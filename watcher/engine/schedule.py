@@ -55,6 +55,12 @@ def next_look(watch: Watch, at: float) -> float:
     return after
 
 
+def newest(watch: Watch, at: float, since: float) -> float:
+    """The newest time of a look up to `since`, in steps from the look at `at`; `at` itself if it is later."""
+    step = watch.policy.step
+    return at + max(math.floor((since - at) / step), 0) * step
+
+
 def _complete(signal: Signal, recent: Mapping[str, Series], end: float) -> bool:
     series = recent.get(signal.name)
     last_bucket = math.floor(end / signal.step) * signal.step

@@ -228,12 +228,17 @@ def recovering(house: House, better_from: float) -> Watcher:
     open_watch(house)
     watcher = house.watcher()
     house.look(START + 600, watcher)
+    accept(house, START + 600)
+    return watcher
+
+
+def accept(house: House, at: float) -> None:
+    """What the actor writes when the target took the rollback."""
     with house.database.write() as tx:
         order = orders.rollback_of(tx, "w-1")
         assert order is not None
         orders.change(tx, replace(order, state=RollbackState.ACCEPTED, next_at=None))
-        watches.change(tx, replace(house_watch(tx), recovery_until=START + 600 + 1800))
-    return watcher
+        watches.change(tx, replace(house_watch(tx), recovery_until=at + 1800))
 
 
 def house_watch(tx: Any) -> Watch:
@@ -247,6 +252,29 @@ def test_after_the_rollback_the_signals_are_seen_to_recover(house: House) -> Non
     found = house.look(START + 600 + 1200, watcher)
     assert (found.state, found.recovered) == (WatchState.DONE, True)
     assert house.topics()[-1] is Topic.RECOVERED
+
+
+def looks_made(house: House) -> float:
+    text = house.metrics.exposition("")[0].decode()
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith("watcher_looks_total{"))
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_of_hours_away_only_what_came_after_the_rollback_is_looked_at(house: House, accepted: bool) -> None:
+    later = START + 600 + 180 * STEP
+    house.shop.worse_from, house.shop.better_from = START, later + 60
+    open_watch(house)
+    watcher = house.watcher()
+    house.look(START + 600, watcher)
+    if accepted:
+        accept(house, later)
+    before = looks_made(house)
+    waiting = house.look(later + 1, watcher)
+    assert (waiting.state, waiting.last_look_at, waiting.next_look_at) == (WatchState.RECOVERING, later, later + STEP)
+    assert looks_made(house) - before <= 2
+    accept(house, later)
+    found = house.look(later + 1200, watcher)
+    assert (found.state, found.recovered) == (WatchState.DONE, True)
 
 
 def test_a_rollback_that_did_not_help_is_an_emergency(house: House) -> None:
