@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 from watcher.engine.gather import Gathered
-from watcher.model.deploy import Deploy
 from watcher.model.finding import Cause, Findings, State
 from watcher.model.record import Known, Record
 from watcher.model.watch import Watch
+from watcher.store import deploys
+from watcher.store.database import Database
+from watcher.store.deploys import Around
 from watcher.verdict import Context, Nearby
 
 NEARBY = 2 * 3600.0  # deploys this long before ours may still be what is seen
@@ -35,15 +38,50 @@ def context_of(
     )
 
 
-def nearby(watch: Watch, others: Sequence[Deploy]) -> tuple[Nearby, ...]:
-    """The other deploys around this one in the same environment, those of the same service first."""
+Neighbour = tuple[str, Nearby]  # a deploy's id, and what it is to others; of several services, one for each
+
+
+def neighbours(others: Iterable[Around]) -> list[Neighbour]:
+    """All of `others`, oldest first."""
     found = [
-        Nearby(service, other.environment, other.version, other.started_at, other.finished_at)
+        (other.id, Nearby(service, other.environment, other.version, other.started_at, other.finished_at))
         for other in others
-        if other.id != watch.deploy_id and other.environment == watch.environment
-        for service in (other.services or (other.attributes.get("service") or other.attributes.get("repository", "?"),))
+        for service in other.services
     ]
-    return tuple(sorted(found, key=lambda near: (near.service != watch.service, near.started_at)))
+    return sorted(found, key=lambda each: each[1].started_at)
+
+
+def nearby(watch: Watch, others: Sequence[Neighbour]) -> tuple[Nearby, ...]:
+    """The other deploys around this one in the same environment, those of the same service first; each oldest first."""
+    start = watch.started_at - NEARBY
+    found = [
+        near
+        for deploy_id, near in others
+        if near.started_at > start and near.environment == watch.environment and deploy_id != watch.deploy_id
+    ]
+    own = [near for near in found if near.service == watch.service]
+    return (*own, *(near for near in found if near.service != watch.service))
+
+
+class Surroundings:
+    """Who else deployed around the watches of one batch, read once for all of them: it can be a whole fleet."""
+
+    def __init__(self, database: Database, batch: Iterable[Watch]) -> None:
+        self._database = database
+        self._start = min((watch.started_at for watch in batch), default=math.inf) - NEARBY
+        self._found: list[Neighbour] | None = None
+
+    def of(self, watch: Watch, *, fresh: bool) -> tuple[Nearby, ...]:
+        """Those near `watch`; `fresh`: as of now, for harm that is certain."""
+        if fresh or self._found is None:
+            with self._database.read() as tx:
+                self._found = neighbours(deploys.around(tx, self._start))
+        return nearby(watch, self._found)
+
+
+def certain(findings: Findings) -> bool:
+    """Whether a signal is sure of its harm."""
+    return any(finding.state is State.ALARM for finding in findings.signals)
 
 
 def blames(findings: Findings) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from watcher import detect, verdict
 from watcher.engine import blindness, respond, schedule
 from watcher.engine.asking import Answers
-from watcher.engine.facts import NEARBY, blames, context_of, nearby, record_of
+from watcher.engine.facts import Surroundings, blames, certain, context_of, record_of
 from watcher.engine.gather import Gather, Gathered
 from watcher.engine.recording import Made, Outlook
 from watcher.kit import clock
@@ -15,11 +15,10 @@ from watcher.model.decision import Outcome
 from watcher.model.finding import Recovery, State
 from watcher.model.order import RollbackState
 from watcher.model.watch import Watch, WatchState
-from watcher.store import deploys, looks, watches
+from watcher.store import looks, watches
 from watcher.store.claims import Claim
 from watcher.store.database import Database
 from watcher.store.looks import Look
-from watcher.verdict import Nearby
 
 _SETTLED = frozenset({RollbackState.ACCEPTED, RollbackState.VERIFIED, RollbackState.UNKNOWN})
 
@@ -33,6 +32,15 @@ class Turn:
     gathered: Gathered | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Watches looked at together, at `now`: what was asked for all of them, and who else deployed."""
+
+    now: float
+    told: Answers
+    around: Surroundings
+
+
 class Looker:
     """Makes looks; safe to use from several threads, for different watches."""
 
@@ -41,15 +49,15 @@ class Looker:
         self._gather = gather
         self._base_url = base_url
 
-    def look(self, turn: Turn, told: Answers, now: float) -> Made:
-        """The next look at a watch, not yet written; `told`: what was asked for it.
+    def look(self, turn: Turn, batch: Batch) -> Made:
+        """The next look at a watch, not yet written.
 
         Raises:
             StoreUnavailableError: what came before cannot be read.
         """
-        watch = turn.watch
+        watch, now = turn.watch, batch.now
         # Questions are asked once: what later looks of this turn may see was answered with the first one's.
-        gathered = turn.gathered or self._gather.gather(watch, now, told)
+        gathered = turn.gathered or self._gather.gather(watch, now, batch.told)
         began = clock.monotonic()
         at = watch.next_look_at if watch.next_look_at is not None else now
         ours = gathered.last is not None and gathered.last.at == watch.last_look_at  # nobody else has looked since
@@ -57,7 +65,7 @@ class Looker:
         if watch.state is WatchState.RECOVERING:
             outlook = self._recovery_look(watch, gathered, previous, at, now)
         else:
-            outlook = self._harm_look(watch, gathered, previous, at, now)
+            outlook = self._harm_look(watch, gathered, previous, batch, at)
         return Made(turn.claim, watch, gathered, outlook, at, clock.monotonic() - began, ours)
 
     def _harm_look(
@@ -65,9 +73,10 @@ class Looker:
         watch: Watch,
         gathered: Gathered,
         previous: Look | None,
+        batch: Batch,
         at: float,
-        now: float,
     ) -> Outlook:
+        now = batch.now
         findings = detect.look(gathered.calibration, gathered.recent, at, previous.findings if previous else None)
         facts = respond.Facts(
             history=(),
@@ -76,7 +85,7 @@ class Looker:
             base_url=self._base_url,
             now=now,
         )
-        others = self._nearby(watch) if blames(findings) else ()
+        others = batch.around.of(watch, fresh=certain(findings)) if blames(findings) else ()
         context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
         decision = verdict.decide(context, findings)
         if decision.outcome is Outcome.REGRESSED:
@@ -90,10 +99,6 @@ class Looker:
     def _last_look(self, watch: Watch) -> Look | None:
         with self._database.read() as tx:
             return looks.last(tx, watch.id)
-
-    def _nearby(self, watch: Watch) -> tuple[Nearby, ...]:
-        with self._database.read() as tx:
-            return nearby(watch, deploys.since(tx, watch.started_at - NEARBY))
 
     def _with_history(self, facts: respond.Facts, watch: Watch) -> respond.Facts:
         """What came before, without which nobody knows where to go back to."""

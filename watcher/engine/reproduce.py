@@ -11,16 +11,16 @@ import numpy as np
 from watcher import detect, verdict
 from watcher.detect import codec as calibrations
 from watcher.detect.calibration import ENGINE
-from watcher.engine.facts import NEARBY, context_of, nearby
+from watcher.engine.facts import NEARBY, context_of, nearby, neighbours
 from watcher.kit import clock
 from watcher.model.decision import Decision
-from watcher.model.deploy import Deploy
 from watcher.model.finding import Findings
 from watcher.model.record import Known, Record
 from watcher.model.series import Series
 from watcher.model.watch import Watch
 from watcher.store import codec, deploys, looks, records
 from watcher.store.database import Database
+from watcher.store.deploys import Around
 from watcher.store.looks import Chart, Look
 from watcher.store.records import Replaced
 
@@ -53,7 +53,7 @@ class _Stored:
     calibrations: Mapping[str, bytes]
     charts: Mapping[str, Chart]
     replaced: Mapping[str, Sequence[Replaced]]
-    deploys: Sequence[Deploy]
+    deploys: Sequence[Around]
 
 
 class _CannotError(Exception):
@@ -91,7 +91,7 @@ def _stored(database: Database, watch: Watch) -> _Stored:
             calibrations=records.calibrations_of(tx, watch.id),
             charts={name: looks.chart(tx, watch.id, name) for name in names},
             replaced={name: records.replaced_of(tx, watch.id, name) for name in names},
-            deploys=deploys.since(tx, watch.started_at - NEARBY),
+            deploys=deploys.around(tx, watch.started_at - NEARBY),
         )
 
 
@@ -105,7 +105,7 @@ def _again(
         opened[record.calibration] = _calibration(stored, record)
     recent = {name: _known(watch, stored, look, name, known) for name, known in record.signals.items()}
     found = detect.look(opened[record.calibration], recent, look.at, previous)
-    others = [other for other in stored.deploys if other.received_at <= look.made_at]
+    others = neighbours(other for other in stored.deploys if other.received_at <= look.made_at)
     context = context_of(watch, look.failures, nearby(watch, others), record.last_look, record.last_ticket_look)
     return found, verdict.decide(context, found)
 

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from watcher.engine import schedule
-from watcher.engine.asking import Answers
+from watcher.engine.facts import Surroundings
 from watcher.engine.gather import Gather
 from watcher.engine.lease import Keeper
-from watcher.engine.look import Looker, Turn
+from watcher.engine.look import Batch, Looker, Turn
 from watcher.engine.notes import deliver, note
 from watcher.engine.recording import Made, Outlook, Recorder
 from watcher.errors import LeaseLostError, StoreUnavailableError
@@ -78,9 +78,10 @@ class Watcher:
         """Asks for all of them together; what goes wrong with one is raised once the others have been looked at."""
         waiting, errors = deque(Turn(claim, claim.watch) for claim in taken), list[Exception]()
         try:
-            told = self._gather.ask([claim.watch for claim in taken], now)
+            asked = [claim.watch for claim in taken]
+            batch = Batch(now, self._gather.ask(asked, now), Surroundings(self._database, asked))
             while waiting and not stopping():
-                made = self._make_some(waiting, told, now, stopping, errors)
+                made = self._make_some(waiting, batch, stopping, errors)
                 waiting += self._write(made, now, errors)
         finally:
             for turn in waiting:
@@ -91,7 +92,7 @@ class Watcher:
             raise errors[0]
 
     def _make_some(
-        self, waiting: deque[Turn], told: Answers, now: float, stopping: Callable[[], bool], errors: list[Exception]
+        self, waiting: deque[Turn], batch: Batch, stopping: Callable[[], bool], errors: list[Exception]
     ) -> list[Made]:
         """The next looks, one a watch: as many as may wait for each other to be written together."""
         made, turns = list[Made](), list[Turn]()
@@ -99,7 +100,7 @@ class Watcher:
         try:
             while waiting and not stopping():
                 turns.append(waiting.popleft())
-                made += self._tried(turns[-1], told, now, errors)
+                made += self._tried(turns[-1], batch, errors)
                 if clock.monotonic() - began > _COMPANY or (made and made[-1].decides):
                     break
         except StoreUnavailableError:
@@ -108,14 +109,14 @@ class Watcher:
             raise
         return made
 
-    def _tried(self, turn: Turn, told: Answers, now: float, errors: list[Exception]) -> list[Made]:
+    def _tried(self, turn: Turn, batch: Batch, errors: list[Exception]) -> list[Made]:
         try:
-            return [self._looker.look(turn, told, now)]
+            return [self._looker.look(turn, batch)]
         except StoreUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001  # raised once the others have been looked at
             errors.append(error)
-            self._push_forward(turn.claim, turn.watch, now)
+            self._push_forward(turn.claim, turn.watch, batch.now)
             return []
 
     def _write(self, made: Sequence[Made], now: float, errors: list[Exception]) -> list[Turn]:

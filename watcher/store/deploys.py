@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select
@@ -22,6 +23,20 @@ _ANSWER = Prepared(
 )
 _REMEMBER = Prepared(upserting(deliveries, "key"))
 _BY_IDENTITY = Prepared(select(deploys).where(deploys.c.identity == bindparam("the_identity")))
+_AROUND = Prepared(
+    select(
+        deploys.c.id,
+        deploys.c.environment,
+        deploys.c.version,
+        deploys.c.started_at,
+        deploys.c.finished_at,
+        deploys.c.received_at,
+        deploys.c.services,
+        deploys.c.attributes,
+    )
+    .where(deploys.c.started_at > bindparam("start"))
+    .order_by(deploys.c.started_at)
+)
 _PUT = Prepared(upserting(deploys, "id"))
 
 
@@ -57,10 +72,37 @@ def recent(tx: Tx, limit: int | None = None, before: float | None = None, at: fl
     return [_deploy(row) for row in tx.execute(query)]
 
 
-def since(tx: Tx, start: float) -> Sequence[Deploy]:
-    """Deploys that began after `start`, oldest first."""
-    query = select(deploys).where(deploys.c.started_at > start).order_by(deploys.c.started_at)
-    return [_deploy(row) for row in tx.execute(query)]
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What others must know of a deploy: whose it is and when; times in unix seconds."""
+
+    id: str
+    environment: str
+    version: str
+    started_at: float
+    finished_at: float | None
+    received_at: float
+    services: tuple[str, ...]
+
+
+def around(tx: Tx, start: float) -> Sequence[Around]:
+    """Deploys that began after `start`, oldest first. One that is of no known service is of what it calls itself."""
+    return [
+        Around(
+            id=row.id,
+            environment=row.environment,
+            version=row.version,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            received_at=row.received_at,
+            services=tuple(json.loads(row.services)) or (_name(codec.mapping(row.attributes)),),
+        )
+        for row in _AROUND.rows(tx, start=start)
+    ]
+
+
+def _name(attributes: Mapping[str, str]) -> str:
+    return attributes.get("service") or attributes.get("repository", "?")
 
 
 def put(tx: Tx, deploy: Deploy) -> None:
