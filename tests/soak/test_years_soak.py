@@ -15,6 +15,7 @@ from support.daemon import Daemon
 from support.fleet import names, surroundings
 from support.made import service
 from support.sqlite_store import sqlite_store
+from support.stopwatch import Stopwatch
 
 from watcher.store import codec
 
@@ -99,9 +100,9 @@ def test_years_of_watches_do_not_slow_what_is_asked_now(tmp_path: Path) -> None:
             accepts: list[float] = []
             while not daemon.events("points_dropped"):
                 body = {"service": "good-1", "environment": "production", "version": f"n{len(accepts)}"}
-                began = time.perf_counter()
-                assert daemon.post("/hooks/ci", body | {"id": str(len(accepts))}, token="t")[0] == 202
-                accepts.append(time.perf_counter() - began)
+                with Stopwatch() as stopwatch:
+                    assert daemon.post("/hooks/ci", body | {"id": str(len(accepts))}, token="t")[0] == 202
+                accepts.append(stopwatch.seconds)
                 time.sleep(0.5)
             (dropped,) = daemon.events("points_dropped")
             asked = {where: timed(daemon, where) for where in ("/", "/api/v1/watches", "/api/v1/deploys", "/metrics")}
@@ -113,7 +114,8 @@ def test_years_of_watches_do_not_slow_what_is_asked_now(tmp_path: Path) -> None:
     said = ", ".join(f"{where} {seconds * 1000:.0f} ms" for where, seconds in asked.items())
     print(
         f"\n{WATCHES} old watches, {before:.2f} GB: {dropped['points']} points dropped, {kept} decisions kept; "
-        f"an accept meanwhile {statistics.median(accepts) * 1000:.0f} ms (longest {max(accepts) * 1000:.0f} ms); {said}"
+        f"an accept meanwhile {statistics.median(accepts) * 1000:.0f} ms (99 of 100 within "
+        f"{sorted(accepts)[int(0.99 * len(accepts))] * 1000:.0f} ms, longest {max(accepts) * 1000:.0f} ms); {said}"
     )
     assert left == 0
     assert dropped["points"] == WATCHES * POINTS
