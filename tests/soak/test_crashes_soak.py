@@ -12,6 +12,7 @@ from support.crashing import POINTS
 
 MOMENTS = int(os.environ.get("SOAK_MOMENTS", "200"))
 _LONGEST = 4.0  # seconds of a life, once it is ready
+_CAUGHT_UP = 180.0 + 10.0 * MOMENTS  # seconds in which the last life looks at what all lives before it left
 
 
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -41,4 +42,4 @@ def test_at_random_moments(tmp_path: Path, store_url: str) -> None:
     with mortal(tmp_path, store_url, MOMENTS) as daemon:
         for _ in range(MOMENTS):
             daemon.die_after(rng.uniform(0.0, _LONGEST))
-        print(f"\nkill -9 at random moments: {daemon.lost_nothing_and_did_nothing_twice(180)}")
+        print(f"\nkill -9 at random moments: {daemon.lost_nothing_and_did_nothing_twice(_CAUGHT_UP)}")
