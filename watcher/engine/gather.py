@@ -12,6 +12,7 @@ from threading import Lock
 import numpy as np
 
 from watcher import detect
+from watcher.engine import schedule
 from watcher.engine.asking import Answers, Ask, Observer, answers
 from watcher.engine.calibrating import Calibrate, calibrated
 from watcher.errors import ExternalError
@@ -181,7 +182,7 @@ class Gather:
         # The chart shows what was normal before the deploy, whether or not the mathematics needs it again.
         begin = min(gathered.calibration.recent_from, watch.started_at - _SHOWN_WINDOWS * watch.policy.window)
         gathered.recent = {name: _final(series.between(begin, math.inf)) for name, series in gathered.histories.items()}
-        gathered.settled = not gathered.failures or now >= watch.until
+        gathered.settled = not gathered.failures or now >= watch.until + schedule.grace(watch)
         gathered.fresh = dict(gathered.recent)
         if gathered.settled:
             gathered.histories = {}

@@ -205,6 +205,17 @@ def test_a_source_that_is_down_at_first_is_calibrated_once_it_answers(house: Hou
     assert found.outcome is Outcome.REGRESSED, found.sentence
 
 
+def test_a_source_that_is_down_at_a_first_look_after_the_window_is_still_waited_for(house: House) -> None:
+    house.shop.worse_from = START
+    open_watch(house)
+    house.shop.fails = broken
+    watcher = house.watcher()
+    assert house.look(START + WINDOW + 30, watcher).outcome is None
+    house.shop.fails = lambda _window: None
+    found = house.look(START + WINDOW + 90, watcher)
+    assert found.outcome is Outcome.REGRESSED, found.sentence
+
+
 def test_an_unexpected_error_is_loud_and_pushes_only_this_watch_forward(house: House) -> None:
     open_watch(house)
 
