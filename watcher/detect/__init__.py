@@ -8,8 +8,19 @@ each look, or `highest` for a first idea of one; `band` for the chart; `recovery
 from __future__ import annotations
 
 from watcher.detect.basis import Baseline, Learned, learned
-from watcher.detect.calibration import Calibration, calibrate
+from watcher.detect.calibration import Calibration, OtherEngineError, calibrate
 from watcher.detect.looking import highest, look
 from watcher.detect.recovering import band, recovery
 
-__all__ = ["Baseline", "Calibration", "Learned", "band", "calibrate", "highest", "learned", "look", "recovery"]
+__all__ = [
+    "Baseline",
+    "Calibration",
+    "Learned",
+    "OtherEngineError",
+    "band",
+    "calibrate",
+    "highest",
+    "learned",
+    "look",
+    "recovery",
+]

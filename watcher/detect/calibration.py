@@ -66,6 +66,10 @@ class Calibrated:
     note: str
 
 
+class OtherEngineError(ValueError):
+    """A calibration cannot be used by this engine, as another one made it; the history can be learned from again."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """Opaque: what `look` needs beside the new points. `recent_from` is how far back those must reach, unix seconds."""
@@ -80,11 +84,19 @@ class Calibration:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Calibration:
-        """Raises `ValueError` for anything that `to_bytes` of this engine did not make."""
-        value, header = codec.decode(data, cls)
-        if header.get("engine") != ENGINE:
-            raise ValueError(f"calibration of engine {header.get('engine')!r}, this is {ENGINE!r}")
+        """What `to_bytes` made.
+
+        Raises:
+            OtherEngineError: another engine made it.
+            ValueError: these bytes are no calibration.
+        """
+        value, _ = codec.decode(data, cls, _of_this_engine)
         return cls(value.plan, value.recent_from, value.signals)
+
+
+def _of_this_engine(header: Mapping[str, str]) -> None:
+    if header.get("engine") != ENGINE:
+        raise OtherEngineError(f"calibration of engine {header.get('engine')!r}, this is {ENGINE!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

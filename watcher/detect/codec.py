@@ -7,7 +7,7 @@ import functools
 import json
 import types
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -24,8 +24,15 @@ def encode(value: Any, header: Mapping[str, str]) -> bytes:
     return MAGIC + zlib.compress(len(text).to_bytes(8, "big") + text + b"".join(arrays), 6)
 
 
-def decode(data: bytes, shape: Any) -> tuple[Any, dict[str, str]]:
+def decode(
+    data: bytes, shape: Any, admit: Callable[[Mapping[str, str]], None] = lambda _: None
+) -> tuple[Any, dict[str, str]]:
     """What `encode` was given, as an instance of `shape` (a dataclass), and its header.
+
+    Args:
+        data: what `encode` made.
+        shape: `object` for the bare data.
+        admit: is shown the header first, and raises if what follows it must not be read.
 
     Raises:
         ValueError: these bytes are no such record.
@@ -36,7 +43,9 @@ def decode(data: bytes, shape: Any) -> tuple[Any, dict[str, str]]:
         raw = zlib.decompress(data[len(MAGIC) :])
         size = int.from_bytes(raw[:8], "big")
         document = json.loads(raw[8 : 8 + size])
-        return _unpack(document["body"], shape, raw[8 + size :]), dict(document["header"])
+        header = dict(document["header"])
+        admit(header)
+        return _unpack(document["body"], shape, raw[8 + size :]), header
     except (zlib.error, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"not a calibration: {error}") from None
 

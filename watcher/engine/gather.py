@@ -129,7 +129,10 @@ class Gather:
             if data is None:
                 return Gathered(detect.calibrate(watch.plan, {}))
             charts = {signal.name: looks.chart(tx, watch.id, signal.name) for signal in watch.policy.signals}
-        calibration = detect.Calibration.from_bytes(data)
+        try:
+            calibration = detect.Calibration.from_bytes(data)
+        except detect.OtherEngineError:  # an upgrade in the middle of the watch: what is normal is learned again
+            return Gathered(detect.calibrate(watch.plan, {}))
         recent = {}
         for signal in watch.policy.signals:
             chart = charts[signal.name]

@@ -23,6 +23,7 @@ from watcher.engine.gather import Gather
 from watcher.engine.reproduce import Reproduction, reproduce
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
+from watcher.model.decision import Outcome
 from watcher.model.series import Series, Window
 from watcher.model.service import Kind, Signal
 from watcher.model.watch import WatchState
@@ -170,6 +171,28 @@ def test_another_engine_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -
     found = house.again()
     assert found.reproduced == 0
     assert "decided by engine engine-before/0" in (found.obstacle or "")
+
+
+def test_an_upgrade_in_the_middle_of_a_watch_learns_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(mathematics, "ENGINE", "engine-before/0")
+        house.look(4)
+    house.restart()
+    house.look(15)
+    found = house.again()
+    assert found.reproduced == 0
+    assert "decided by engine engine-before/0" in (found.obstacle or "")
+    with house.database.read() as tx:
+        done = watches.get(tx, "w-1")
+        lines = [line.text for line in watches.events_of(tx, "w-1") if line.event == "learned_again"]
+        made = looks.listing(tx, "w-1")
+        times = looks.chart(tx, "w-1", "orders").times
+    assert done is not None
+    assert done.outcome is Outcome.HEALTHY, done.sentence
+    assert len(lines) == 1
+    assert [look.at - START for look in made] == [60.0 * number for number in range(1, 16)]
+    assert np.all(np.diff(times) == STEP)
+    assert times[-1] == END
 
 
 def test_a_look_without_a_record_says_so(house: House) -> None:
