@@ -28,6 +28,7 @@ from watcher.engine.loop import Loop, Supervisor
 from watcher.engine.observations import Observations
 from watcher.engine.rehearsal_process import RehearsalProcess
 from watcher.engine.rehearser import Rehearser
+from watcher.engine.rhythm import Rhythm
 from watcher.engine.send import Sender
 from watcher.engine.watch import Watcher
 from watcher.errors import StoreUnavailableError
@@ -48,6 +49,7 @@ from watcher.web.server import Server, create_app
 _LOOKERS = 3  # batches of looks at once: they mostly wait for sources
 _BEGINNERS = 2  # of first looks, which read and learn a whole history
 _POLL = 0.5  # seconds: what falls due meanwhile is asked for together
+_LATE = 2.0  # seconds that a look may be late for that, if its watch is looked at so rarely that they do not matter
 _STOP_SECONDS = 5.0  # for what is in flight; with the server's three the process is gone within ten
 _RELOAD_SECONDS = 3.0  # for what is in flight; what takes longer ends beside the new loops
 
@@ -202,6 +204,7 @@ class App:
             logs.logger("watch"),
             self.settings.rollbacks_per_hour,
             freezes,
+            Rhythm(_POLL, _LATE),
         )
         sender = Sender(database, adapters.notifiers, self.metrics, logs.logger("notify"))
         actor = Actor(database, adapters.rollbacks, sender, keeper, self.metrics, url, logs.logger("act"), freezes)

@@ -16,6 +16,7 @@ from watcher.engine.lease import Keeper
 from watcher.engine.look import Batch, Looker, Turn
 from watcher.engine.notes import deliver, note
 from watcher.engine.recording import Made, Outlook, Recorder
+from watcher.engine.rhythm import Rhythm
 from watcher.errors import LeaseLostError, StoreUnavailableError
 from watcher.kit import clock
 from watcher.model.decision import Outcome, Reason
@@ -45,9 +46,10 @@ class Watcher:
         log: Any,
         rollbacks_per_hour: int = 3,
         freezes: Mapping[str, Sequence[Freeze]] = MappingProxyType({}),
+        rhythm: Rhythm | None = None,
     ) -> None:
         """`rollbacks_per_hour`: how many of all services together may go without a person's word. `freezes`: service ->
-        those of the configuration, which hold for watches that began under another, too.
+        those of the configuration, which hold for watches that began under another, too. `rhythm`: of later looks.
         """
         self._database = database
         self._gather = gather
@@ -55,6 +57,7 @@ class Watcher:
         self._metrics = metrics
         self._base_url = base_url
         self._log = log
+        self._rhythm = rhythm or Rhythm()
         self._looker = Looker(database, gather, base_url)
         self._recorder = Recorder(database, base_url, rollbacks_per_hour, freezes)
 
@@ -63,9 +66,13 @@ class Watcher:
 
         `first`: only watches that were never looked at, or only others; learning what is normal must not delay looks.
         """
+        if not first and not self._rhythm.admits():
+            return False
         most = _FIRST_TOGETHER if first else _TOGETHER
         with self._database.write(alone=False) as tx:
             taken = claims.take_due(tx, now, self._keeper.owner, most, self._keeper.lease_seconds, first=first)
+        if not first:
+            self._rhythm.claimed((claim.watch.policy.step for claim in taken), full=len(taken) == most)
         if not taken:
             return False
         with ExitStack() as kept:

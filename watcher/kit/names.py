@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -25,6 +26,8 @@ def addresses(host: str, port: int, seconds: float | None) -> Sequence[Address]:
         TimeoutError: no answer in time.
         OSError: the name is not known.
     """
+    if _is_address(host):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     with _lock:
         future = _asking.get((host, port))
         if future is None:
@@ -34,6 +37,15 @@ def addresses(host: str, port: int, seconds: float | None) -> Sequence[Address]:
         return future.result(seconds)
     except NotInTimeError:
         raise TimeoutError(f"the name {host} was not resolved in time") from None
+
+
+def _is_address(host: str) -> bool:
+    """Whether no resolver need be asked, and no thread be made that waits for one."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _ask(host: str, port: int, future: Future[Sequence[Address]]) -> None:
