@@ -1,7 +1,8 @@
 """What many watches at once cost: the true daemon, a real Prometheus with three days of one-minute history behind it.
 
 `python -m benchmarks.capacity --watches 100 1000 5000 --seconds 180` prints a table, and draws it with --plot FILE.svg.
-The services are those of one template; each has four signals and is looked at every 30 s.
+The services are those of one template; each has four signals and is looked at every 30 s. With --begin 100 only a
+hundred watches are begun, and the others are given what those have learnt: the looks are the same, and start at once.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from support.daemon import Daemon
 from support.prometheus_server import PrometheusServer
 
+from benchmarks import copies
 from watcher.kit.exposition import parse
 
 _CONFIG = """
@@ -49,6 +51,7 @@ services:
       queue: {source: prom, kind: gauge, harm: up, gauge: queue}
 """
 _PAST, _AHEAD = 3 * 86400, 7200  # the history goes on into the future, so that nothing needs to be scraped meanwhile
+_SHORT = 3600  # before now, for watches that begin with a copy
 _STEP = 60
 _SENDERS = 4
 _PATIENCE = 3600.0
@@ -56,12 +59,21 @@ _SETTLE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One load. CPU in seconds, memory in bytes, lags in seconds."""
+class Load:
+    """Watches, and what it took to begin them."""
 
     watches: int
-    begun: float  # from the first deploy to the last first look
-    begin_cpu: float  # of the daemon's and its calibrating process's, a watch
+    first: int  # of these, that read and learned their own history; the others got a copy
+    seconds: float  # from the first deploy to the last first look
+    cpu: float  # seconds of the daemon's and its calibrating process's, a watch
+    idle: float  # bytes of memory before
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one load took. CPU in seconds, memory in bytes, lags in seconds."""
+
+    load: Load
     lag_median: float
     lag_p99: float
     cpu: float  # of the daemon's, a look
@@ -76,7 +88,7 @@ def main() -> None:
     rows = []
     for watches in arguments.watches:
         with tempfile.TemporaryDirectory() as directory:
-            rows.append(_measured(Path(directory), watches, arguments.seconds))
+            rows.append(_measured(Path(directory), watches, arguments))
         print(_table(rows), flush=True)
     if arguments.plot:
         arguments.plot.write_text(_plot(rows))
@@ -86,31 +98,46 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--watches", type=int, nargs="+", default=[100, 1000, 5000])
     parser.add_argument("--seconds", type=float, default=180.0, help="how long looks are measured, once all have begun")
+    parser.add_argument("--begin", type=int, help="how many watches learn their own history; default: all")
     parser.add_argument("--plot", type=Path, help="where to draw how cost grows, as SVG")
     return parser.parse_args()
 
 
-def _measured(directory: Path, watches: int, seconds: float) -> Row:
+def _measured(directory: Path, watches: int, arguments: argparse.Namespace) -> Row:
     names = [f"s{number:05d}" for number in range(watches)]
+    first = min(arguments.begin or watches, watches)
     with PrometheusServer(directory / "prometheus", interval="1h") as prometheus:
-        prometheus.backfill(history(names, time.time()))
+        prometheus.backfill(history(names, time.time(), first))
         config = _CONFIG % {"url": prometheus.url, "names": json.dumps(names)}
         with Daemon(directory / "watcher", config) as daemon:
-            return _loaded(daemon, prometheus, names, seconds)
+            idle = _memory(daemon)
+            begun = _begin(daemon, names[:first])
+            if first < watches:
+                daemon.stop()
+                copies.copy(daemon.config, daemon.store, names[:first], names[first:])
+                daemon.start()
+                idle = _memory(daemon)
+            return _looked_at(daemon, prometheus, arguments.seconds, Load(watches, first, *begun, idle))
 
 
-def _loaded(daemon: Daemon, prometheus: PrometheusServer, names: Sequence[str], seconds: float) -> Row:
+def _begin(daemon: Daemon, names: Sequence[str]) -> tuple[float, float]:
+    """Seconds until all of them were looked at, and what that took of processor time, a watch."""
     process = psutil.Process(daemon.pid)
-    idle, cpu, began = process.memory_info().rss, _cpu(process), time.monotonic()
+    cpu, began = _cpu(process), time.monotonic()
     with ThreadPoolExecutor(_SENDERS) as senders:
         list(senders.map(lambda name: _deploy(daemon, name), names))
     deadline = time.monotonic() + _PATIENCE
     while _begun(daemon) < len(names):
         assert time.monotonic() < deadline, "not all have begun"
         time.sleep(2.0)  # a scrape of so many series costs the daemon something as well
-    begun, begin_cpu = time.monotonic() - began, _cpu(process) - cpu + _learning(process)
+    return time.monotonic() - began, (_cpu(process) - cpu + _learning(process)) / len(names)
+
+
+def _looked_at(daemon: Daemon, prometheus: PrometheusServer, seconds: float, load: Load) -> Row:
+    process, server = psutil.Process(daemon.pid), _process_of(prometheus)
+    while _lags(daemon).get(math.inf, 0.0) < load.watches:  # what a restart forgot is read from the store again
+        time.sleep(2.0)
     time.sleep(_SETTLE)  # what had to wait is caught up
-    server = _process_of(prometheus)
     before, cpu, server_cpu, queries = _lags(daemon), _cpu(process), _cpu(server), _queries(prometheus)
     began = time.monotonic()
     time.sleep(seconds)
@@ -119,34 +146,34 @@ def _loaded(daemon: Daemon, prometheus: PrometheusServer, names: Sequence[str], 
     spent = _cpu(process) - cpu
     lags = {bound: after[bound] - before[bound] for bound in after}
     return Row(
-        watches=len(names),
-        begun=begun,
-        begin_cpu=begin_cpu / len(names),
+        load,
         lag_median=_quantile(lags, 0.5),
         lag_p99=_quantile(lags, 0.99),
         cpu=spent / looks,
         prometheus_cpu=(_cpu(server) - server_cpu) / looks,
         queries=(_queries(prometheus) - queries) / looks,
-        memory=(process.memory_info().rss - idle) / len(names),
+        memory=(_memory(daemon) - load.idle) / load.watches,
         share=spent / (time.monotonic() - began),
     )
 
 
-def history(names: Sequence[str], now: float) -> Iterator[str]:
-    """OpenMetrics of four metrics a service, one sample a minute."""
+def history(names: Sequence[str], now: float, whole: int | None = None) -> Iterator[str]:
+    """OpenMetrics of four metrics a service, one sample a minute; only the first `whole` services have a long past."""
     times = np.arange(now // _STEP * _STEP - _PAST, now + _AHEAD, _STEP)
     stamps = [f" {at:.0f}\n" for at in times]
     day = 1 + 0.4 * np.sin(times / 86400 * 2 * np.pi)
+    short = int(np.searchsorted(times, now - _SHORT))
+    begins = [0 if whole is None or number < whole else short for number in range(len(names))]
     shares = (("orders", 0.05), ("errors", 0.01), ("sessions", 1.0))
     for metric, share in shares:
         yield f"# TYPE {metric} counter\n"
-        for number, name in enumerate(names):
-            counts = np.random.default_rng((number, int(share * 100))).poisson(300 * share * day)
-            yield _series(f'{metric}_total{{service="{name}"}} ', np.cumsum(counts), stamps)
+        for number, (name, begin) in enumerate(zip(names, begins, strict=True)):
+            counts = np.random.default_rng((number, int(share * 100))).poisson(300 * share * day[begin:])
+            yield _series(f'{metric}_total{{service="{name}"}} ', np.cumsum(counts), stamps[begin:])
     yield "# TYPE queue gauge\n"
-    for number, name in enumerate(names):
-        levels = np.random.default_rng(number).poisson(40, len(times))
-        yield _series(f'queue{{service="{name}"}} ', levels, stamps)
+    for number, (name, begin) in enumerate(zip(names, begins, strict=True)):
+        levels = np.random.default_rng(number).poisson(40, len(times) - begin)
+        yield _series(f'queue{{service="{name}"}} ', levels, stamps[begin:])
 
 
 def _series(head: str, values: np.ndarray, stamps: Sequence[str]) -> str:
@@ -168,6 +195,10 @@ def _begun(daemon: Daemon) -> float:
     """Watches that have been looked at."""
     samples = parse(daemon.text("/metrics"), {"watcher_watches"}.__contains__, openmetrics=False).samples
     return sum(sample.value for sample in samples if sample.labels["state"] != "scheduled")
+
+
+def _memory(daemon: Daemon) -> float:
+    return float(psutil.Process(daemon.pid).memory_info().rss)
 
 
 def _lags(daemon: Daemon) -> dict[float, float]:
@@ -212,9 +243,9 @@ def _learning(process: psutil.Process) -> float:
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
-    ("watches", lambda row: f"{row.watches:,}"),
-    ("all begun after", lambda row: f"{row.begun:.0f} s"),
-    ("CPU to begin one", lambda row: f"{row.begin_cpu * 1000:.0f} ms"),
+    ("watches", lambda row: f"{row.load.watches:,}"),
+    ("begun", lambda row: f"{row.load.first:,} in {row.load.seconds:.0f} s"),
+    ("CPU to begin one", lambda row: f"{row.load.cpu * 1000:.0f} ms"),
     ("look lag, median", lambda row: f"{row.lag_median:.1f} s"),
     ("look lag, p99", lambda row: f"{row.lag_p99:.1f} s"),
     ("CPU a look", lambda row: f"{row.cpu * 1000:.1f} ms"),
@@ -239,7 +270,7 @@ def _plot(rows: Sequence[Row]) -> str:
         ("queries in 100 looks", "#1a7f37", [row.queries * 100 for row in rows]),
     )
     width, height, left, bottom = 640, 360, 60, 40
-    xs = [math.log10(row.watches) for row in rows]
+    xs = [math.log10(row.load.watches) for row in rows]
     values = [max(value, 0.01) for _, _, line in series for value in line]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     span = max(max(xs) - min(xs), 1e-9)
@@ -262,7 +293,7 @@ def _plot(rows: Sequence[Row]) -> str:
         parts.append(f'<text x="{left - 8}" y="{y}" text-anchor="end">{10.0**power:g}</text>')
     for x, row in zip(xs, rows, strict=True):
         parts.append(
-            f'<text x="{place(x, 1).split(",")[0]}" y="{height - 12}" text-anchor="middle">{row.watches:,}</text>'
+            f'<text x="{place(x, 1).split(",")[0]}" y="{height - 12}" text-anchor="middle">{row.load.watches:,}</text>'
         )
     for number, (name, colour, line) in enumerate(series):
         points = " ".join(place(x, value) for x, value in zip(xs, line, strict=True))
