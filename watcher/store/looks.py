@@ -22,6 +22,11 @@ from watcher.store.schema import calibrations, looks, points
 
 _INSERT = Prepared(insert(looks))
 _APPEND = Prepared(insert(points))
+_CHART = Prepared(
+    select(points.c.at, points.c.value, points.c.total, points.c.expected, points.c.low, points.c.high)
+    .where(points.c.watch_id == bindparam("the_watch"), points.c.signal == bindparam("the_signal"))
+    .order_by(points.c.at)
+)
 _BAND = Prepared(
     update(points).where(
         points.c.watch_id == bindparam("the_watch"),
@@ -142,13 +147,8 @@ def _rows(watch_id: str, signal: str, series: Series, band: Band | None) -> list
 
 def chart(tx: Tx, watch_id: str, signal: str) -> Chart:
     """The points of one signal that the watch has stored."""
-    query = (
-        select(points.c.at, points.c.value, points.c.total, points.c.expected, points.c.low, points.c.high)
-        .where(points.c.watch_id == watch_id, points.c.signal == signal)
-        .order_by(points.c.at)
-    )
-    table = np.array([tuple(row) for row in tx.execute(query)], dtype=np.float64).reshape(-1, 6)
-    return Chart(*table.T)
+    rows = _CHART.rows(tx, the_watch=watch_id, the_signal=signal)
+    return Chart(*np.array(rows, dtype=np.float64).reshape(-1, 6).T)
 
 
 def keep_calibration(tx: Tx, watch_id: str, made_at: float, data: bytes) -> None:
