@@ -147,7 +147,7 @@ class _Table:
         """Deviation curves smoothed by `width` bins either side: of all days, and for each day of the others."""
         total, weight = _smooth(self.total, width), _smooth(self.weight, width)
         all_total, all_weight = total.sum(axis=0), weight.sum(axis=0)
-        return _ratio(all_total, all_weight), _ratio(all_total - total, all_weight - weight)
+        return _ratio(all_total, all_weight), _others(total, weight)
 
     def shrunk(self, fine: int, coarse: int) -> tuple[Floats, Floats]:
         """Curve (bins,) and leave-one-out curves (days, bins), level included."""
@@ -199,32 +199,35 @@ class _Table:
 def _choose_classes(table: _Table, weekday: Ints, bins: int) -> Ints:
     """Whether all days, working days and weekends, or each weekday resemble each other best."""
     width = max(bins // 48, 0)
+    total, weight = _smooth(table.total, width), _smooth(table.weight, width)
+    day = _ratio(total, weight)
+
+    def error_of(labels: Ints) -> float:
+        """Mean absolute difference between a day and the other days of its class."""
+        off = 0.0
+        for label in np.unique(labels):
+            mine = labels == label
+            off += float((np.abs(day[mine] - _others(total[mine], weight[mine])) * table.weight[mine]).sum())
+        return off / whole if whole else 0.0
+
+    whole = float(table.weight.sum())
     best = np.zeros(7, dtype=np.int64)
     present = np.bincount(weekday, minlength=7)
-    error = _error(table, best[weekday], width)
+    error = error_of(best[weekday])
     for classes, enough in (
         (np.array([0, 0, 0, 0, 0, 1, 1]), present[5:].sum() >= 2 and present[:5].sum() >= 3),
         (np.arange(7), present.min() >= 2),
     ):
         if enough:
-            other = _error(table, classes[weekday], width)
+            other = error_of(classes[weekday])
             if other < GAIN * error:
                 best, error = classes.astype(np.int64), other
     return best
 
 
-def _error(table: _Table, labels: Ints, width: int) -> float:
-    """Mean absolute difference between a day and the other days of its class."""
-    total, count = 0.0, 0.0
-    for label in range(int(labels.max()) + 1):
-        members = np.flatnonzero(labels == label)
-        if len(members):
-            part = table.select(members)
-            own = part.leave_one_out(width)[1]
-            day = _ratio(_smooth(part.total, width), _smooth(part.weight, width))
-            total += float((np.abs(day - own) * part.weight).sum())
-            count += float(part.weight.sum())
-    return total / count if count else 0.0
+def _others(total: Floats, weight: Floats) -> Floats:
+    """For each day (row) the mean of the other days."""
+    return _ratio(total.sum(axis=0) - total, weight.sum(axis=0) - weight)
 
 
 def _smooth(rows: Floats, width: int) -> Floats:

@@ -93,8 +93,9 @@ def _under_way(judge: Judge, past: Past, sign: float, looks: int) -> float:
     # What is under way now is no example of what is usual, if there is enough besides.
     newest = size - min(WINDOWS * looks, size // 3)
     ends = np.arange(newest, lengths[-1] - 1, -max(looks // 3, 1))[::-1]
-    tail = fit_tail(_standing(judge, past, sign, lengths, ends), (newest - lengths[-1]) / looks, Growth.SQUARE)
-    return tail.evidence_of_one(float(_standing(judge, past, sign, lengths, np.array([size]))[0]))
+    standing = _standing(judge, past, sign, lengths, np.append(ends, size))
+    tail = fit_tail(standing[:-1], (newest - lengths[-1]) / looks, Growth.SQUARE)
+    return tail.evidence_of_one(float(standing[-1]))
 
 
 def _windows(judge: Judge, past: Past, sign: float, looks: int) -> float:

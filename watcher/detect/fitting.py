@@ -11,7 +11,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from watcher.detect.baseline import Ints
 from watcher.detect.drift import Drift, fit_drift
 from watcher.detect.modelling import Model, Past
-from watcher.detect.noise import active
 from watcher.detect.path import Path, follow
 from watcher.detect.statistics import Shape, growing, harmful, pulled, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
@@ -22,7 +21,6 @@ LASTING, SHORT, SLOW = math.log(0.8), math.log(0.1), math.log(0.1)  # shares of 
 CORROBORATED = 2.5  # a drift counts up to so many times what the scans say, in -ln of a probability
 LOCAL = 120  # buckets before the deploy that tell how noisy it is now
 LOCAL_PRIOR = 15.0, 60.0  # buckets' worth of the usual noise; the second where noise is that of single events
-LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
 MARGIN = 0.3  # in -ln of a probability: what is learned from a few days may be a little wrong
@@ -98,10 +96,7 @@ def signs(harm: Harm) -> tuple[float, ...]:
 
 def local_noise(past: Past, starts: Ints) -> Floats:
     """Scatter over the buckets before each start, over the usual; drawn to 1, shape (p,)."""
-    busy = active(past.w * past.w)
-    sizes = np.where(busy, np.minimum(np.abs(past.eps), LOCAL_CLIP), 0.0)
-    sums = np.concatenate([[0.0], np.cumsum(sizes)])
-    counts = np.concatenate([[0], np.cumsum(busy)])
+    sums, counts = past.scatter
     usual = max(float(sums[-1]) / max(int(counts[-1]), 1), 1e-3)
     begins = np.maximum(starts - LOCAL, 0)
     prior = LOCAL_PRIOR[0] + (LOCAL_PRIOR[1] - LOCAL_PRIOR[0]) * past.certain

@@ -18,6 +18,7 @@ from watcher.model.service import Kind
 
 SLACK = 0.5  # s.d., at least
 FEW = 10.0  # events in a bucket
+LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +59,8 @@ class Past:
     innovations `eps` with theirs, `w`, and deviations from the `calm` level with its `slack`, in the innovations' s.d.;
     and the mean relative deviation of the `recent` buckets before each.
 
-    `certain` is the share of the noise that independent events have by nature: no hour is quieter than that.
+    `scatter` are running sums, shape (2, n + 1): of the busy buckets' deviations without their signs, and of how many
+    those are. `certain` is the share of the noise that independent events have by nature: no hour is quieter than that.
     """
 
     first: int
@@ -70,6 +72,7 @@ class Past:
     slack: float
     high: Floats
     recent: Floats
+    scatter: Floats
     certain: float
 
 
@@ -118,9 +121,18 @@ def fit_model(
     w_eps = sensitivity * seen / scale_eps
     certain = _certain(noise, lift(noise, expected, fitted.level)[known], sd[known] * scale_eps, grid, known)
     past = Past(
-        grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, fitted.recent, certain
-    )
+        grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, fitted.recent,
+        _scatter(eps, w_eps), certain,
+    )  # fmt: skip
     return model, past
+
+
+def _scatter(eps: Floats, w: Floats) -> Floats:
+    busy = active(w * w)
+    sums = np.zeros((2, len(eps) + 1))
+    np.cumsum(np.where(busy, np.minimum(np.abs(eps), LOCAL_CLIP), 0.0), out=sums[0, 1:])
+    np.cumsum(busy, out=sums[1, 1:])
+    return sums
 
 
 def _sparse(noise: Noise, expected: Floats, grid: Grid, known: NDArray[np.bool_]) -> bool:

@@ -71,13 +71,21 @@ def _grow_one(growth: Growth, x: float) -> float:
     return x * x / 2 if growth is Growth.SQUARE else math.log(x)
 
 
+def _quantile(ranked: Floats, share: float) -> float:
+    """As `np.quantile`, of what is sorted already: at a hundredth of the cost."""
+    place = share * (len(ranked) - 1)
+    low = int(place)
+    one, two = ranked[low : low + 2].tolist() if low + 1 < len(ranked) else [float(ranked[-1])] * 2
+    return float(one + (two - one) * (place - low))
+
+
 def fit_tail(maxima: Floats, independent: float, growth: Growth) -> Tail:
     """The tail of window maxima; `independent` is how many windows' worth of history they hold."""
     prior_weight, prior_mean, least = PRIOR[growth]
     if not len(maxima):
         return Tail(growth, 2 * least, -math.log(EXCEEDING), 0.0, prior_weight, prior_weight * prior_mean)
     ranked = np.sort(maxima)
-    threshold = max(float(np.quantile(ranked, 1 - EXCEEDING)), least)
+    threshold = max(_quantile(ranked, 1 - EXCEEDING), least)
     above = ranked[ranked > threshold]
     wild = max(threshold / NORMAL, 1.0) ** 2 if growth is Growth.SQUARE else 1.0
     excess = np.minimum(_grow(growth, above) - _grow_one(growth, threshold), MOST[growth] * wild)
