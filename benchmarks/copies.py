@@ -22,6 +22,7 @@ from watcher.store.database import Database, Tx
 from watcher.store.looks import Look
 
 _MARGIN = 15.0  # seconds until the first of them is due
+_OPENING = 0.04  # seconds for what the daemon reads of each from its store, once
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,10 @@ def copy(config: Path, store: Path, begun: Sequence[str], names: Sequence[str]) 
         for number, name in enumerate(names):
             _put(tx, models[number % len(models)], services[name])
         ids = [model.watch.id for model in models] + [short_id("w", name) for name in names]
-        start, step = time.time() + _MARGIN, models[0].watch.policy.step
+        start = time.time() + _MARGIN
+        spread = max(models[0].watch.policy.step, _OPENING * len(ids))  # nothing need be caught up
         for number, watch_id in enumerate(ids):
-            due = {"at": start + step * number / len(ids), "id": watch_id}
+            due = {"at": start + spread * number / len(ids), "id": watch_id}
             tx.execute(text("update watches set next_look_at = :at where id = :id"), due)
 
 

@@ -17,6 +17,9 @@ RENEW_SECONDS = 2.5
 _HUNG_SECONDS = 300.0  # a look that has not ended after this is left to another; an order ends by its own limits
 
 Key = TypeVar("Key")
+# What is in use and since when, in monotonic seconds, by whoever uses it: a watch that one worker has given back may be
+# another's again before the first has ended with the rest of what it took.
+_Kept = dict[object, tuple[Key, float]]
 
 
 class Keeper:
@@ -27,9 +30,9 @@ class Keeper:
     def __init__(self, database: Database, owner: str) -> None:
         self.owner = owner
         self._database = database
-        self._watches: dict[str, float] = {}  # id -> when it was taken, monotonic seconds
-        self._orders: dict[str, float] = {}
-        self._named: dict[Held, float] = {}
+        self._watches: _Kept[str] = {}
+        self._orders: _Kept[str] = {}
+        self._named: _Kept[Held] = {}
         self._lock = Lock()
         self._renewed = clock.monotonic()
 
@@ -60,9 +63,9 @@ class Keeper:
         """Prolongs every lease in use; a loop calls it every `RENEW_SECONDS`."""
         limit = clock.monotonic() - _HUNG_SECONDS
         with self._lock:
-            held_watches = [watch_id for watch_id, since in self._watches.items() if since > limit]
-            named = [held for held, since in self._named.items() if since > limit]
-            held_orders = list(self._orders)
+            held_watches = {watch_id for watch_id, since in self._watches.values() if since > limit}
+            named = {held for held, since in self._named.values() if since > limit}
+            held_orders = {order_id for order_id, _ in self._orders.values()}
         if held_watches or held_orders or named:
             with self._database.write(alone=False) as tx:
                 claims.renew(tx, self.owner, held_watches, LEASE_SECONDS)
@@ -82,11 +85,12 @@ class Keeper:
             memory.let_go(tx, self.owner)
 
     @contextmanager
-    def _keeping(self, held: dict[Key, float], key: Key) -> Iterator[None]:
+    def _keeping(self, kept: _Kept[Key], key: Key) -> Iterator[None]:
+        mine = object()
         with self._lock:
-            held[key] = clock.monotonic()
+            kept[mine] = key, clock.monotonic()
         try:
             yield
         finally:
             with self._lock:
-                held.pop(key, None)
+                del kept[mine]
