@@ -30,7 +30,8 @@ from watcher.telemetry.metrics import Metrics
 
 _TOGETHER = 100  # watches that one question may serve
 _FIRST_TOGETHER = 16  # whole histories are held in memory
-_COMPANY = 0.1  # seconds that a look may wait for others to be written with it
+_WRITTEN = 25  # looks in one transaction; those who accept deploys wait for it
+_COMPANY = 1.0  # seconds that a look may wait for others to be written with it
 
 
 class Watcher:
@@ -108,7 +109,7 @@ class Watcher:
             while waiting and not stopping():
                 turns.append(waiting.popleft())
                 made += self._tried(turns[-1], batch, errors)
-                if clock.monotonic() - began > _COMPANY or (made and made[-1].decides):
+                if len(made) >= _WRITTEN or clock.monotonic() - began > _COMPANY or (made and made[-1].decides):
                     break
         except StoreUnavailableError:
             for turn in turns:
