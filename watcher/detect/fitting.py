@@ -24,6 +24,8 @@ LOCAL_PRIOR = 15.0, 60.0  # buckets' worth of the usual noise; the second where 
 MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
 MARGIN = 0.3  # in -ln of a probability: what is learned from a few days may be a little wrong
+SPARSE = 0.2  # events in a bucket
+LEAST_TRUST = 0.5
 BODY = 0.15  # probability at which the two statistics' dependence is read off
 
 
@@ -151,7 +153,9 @@ def fit_judge(
     scans = [scan(one, w, high, shape, sign) for sign, one in towards.items()]
     main = np.max([one.main.max(axis=1, initial=-9.0) for one in scans], axis=0)
     spike = np.max([one.spike.max(axis=1, initial=-9.0) for one in scans], axis=0)
-    main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE)
+    # Sums of a few events are far from normal: there the history's own maxima say more than what is known of sums.
+    trust = min(max(past.events / SPARSE, LEAST_TRUST), 1.0)
+    main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE, trust)
     spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG)
     overlap = shared(np.maximum(stronger(main_tail, spike_tail, main, spike), 0.0), independent, 1.0)
     path = follow(model.forecast, model.memory, looks)

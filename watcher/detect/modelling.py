@@ -17,7 +17,7 @@ from watcher.model.series import Floats
 from watcher.model.service import Kind
 
 SLACK = 0.5  # s.d., at least
-FEW = 10.0  # events in a bucket
+FEW = 10.0  # events in a bucket: with fewer a median of buckets tells no level
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 
 
@@ -60,7 +60,8 @@ class Past:
     and the mean relative deviation of the `recent` buckets before each.
 
     `scatter` are running sums, shape (2, n + 1): of the busy buckets' deviations without their signs, and of how many
-    those are. `certain` is the share of the noise that independent events have by nature: no hour is quieter than that.
+    those are. `certain` is the share of the noise that independent events have by nature: no hour is quieter than that;
+    `events` is how many of them a bucket usually holds.
     """
 
     first: int
@@ -74,6 +75,7 @@ class Past:
     recent: Floats
     scatter: Floats
     certain: float
+    events: float
 
 
 def upper_fence(noise: Noise, sd: Floats, base: float) -> Floats:
@@ -111,7 +113,8 @@ def fit_model(
     scale_eps = max(scale_eps, 1e-3)
     apart = np.clip(calm - raw, -CLIP, CLIP)[active(np.where(seen, w * w, 0.0))]
     slack = max(float(np.sqrt(np.mean(apart * apart))) if len(apart) else 0.0, SLACK)
-    if not days or _sparse(noise, expected[known], grid, known):
+    events = _events(noise, expected[known], grid, known)
+    if not days or events < FEW:
         slack = np.inf
     first = grid.first + len(grid)
     ahead = profile.at(axis, first + np.arange(looks))
@@ -122,7 +125,7 @@ def fit_model(
     certain = _certain(noise, lift(noise, expected, fitted.level)[known], sd[known] * scale_eps, grid, known)
     past = Past(
         grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, fitted.recent,
-        _scatter(eps, w_eps), certain,
+        _scatter(eps, w_eps), certain, events,
     )  # fmt: skip
     return model, past
 
@@ -135,11 +138,11 @@ def _scatter(eps: Floats, w: Floats) -> Floats:
     return sums
 
 
-def _sparse(noise: Noise, expected: Floats, grid: Grid, known: NDArray[np.bool_]) -> bool:
-    """Whether a bucket holds so few events that a median of buckets tells no level; closed hours do not count."""
+def _events(noise: Noise, expected: Floats, grid: Grid, known: NDArray[np.bool_]) -> float:
+    """How many single events a bucket usually holds, closed hours left out; infinite where none can be told."""
     events = moments(noise, expected, None if grid.totals is None else grid.totals[known])[1]
     busy = events[active(events)]
-    return bool(noise.counts and len(busy) and np.median(busy) < FEW * noise.event)
+    return float(np.median(busy)) / noise.event if noise.counts and noise.event > 0 and len(busy) else math.inf
 
 
 def _certain(noise: Noise, level: Floats, sd: Floats, grid: Grid, known: NDArray[np.bool_]) -> float:

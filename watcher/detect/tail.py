@@ -26,7 +26,7 @@ class Growth(StrEnum):
     LOG = "log"  # single points: a power law
 
 
-PRIOR = {Growth.SQUARE: (20.0, 1.0, 1.5), Growth.LOG: (10.0, 0.11, 2.5)}  # weight, mean excess, least threshold
+PRIOR = {Growth.SQUARE: (10.0, 1.1, 1.5), Growth.LOG: (10.0, 0.11, 2.5)}  # weight, mean excess, least threshold
 NORMAL = 3.0  # threshold up to which maxima are those of near-normal sums; beyond, all of it is larger by one factor
 MOST = {Growth.SQUARE: 10.0, Growth.LOG: 1.5}  # one incident must not speak for all windows
 
@@ -79,9 +79,17 @@ def _quantile(ranked: Floats, share: float) -> float:
     return float(one + (two - one) * (place - low))
 
 
-def fit_tail(maxima: Floats, independent: float, growth: Growth) -> Tail:
-    """The tail of window maxima; `independent` is how many windows' worth of history they hold."""
+def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 1.0) -> Tail:
+    """The tail of window maxima.
+
+    Args:
+        maxima: one a window, in s.d.
+        independent: how many windows' worth of history they hold.
+        growth: see `Growth`.
+        trust: share of its usual weight that what is known of such maxima in general has.
+    """
     prior_weight, prior_mean, least = PRIOR[growth]
+    prior_weight *= trust
     if not len(maxima):
         return Tail(growth, 2 * least, -math.log(EXCEEDING), 0.0, prior_weight, prior_weight * prior_mean)
     ranked = np.sort(maxima)
