@@ -136,6 +136,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of real series: CSV files and index.json")
     parser.add_argument("--half", choices=("all", "worked", "held"), default="all", help="which half of the series")
     parser.add_argument("--quick", action="store_true", help="a tenth of the watches")
+    parser.add_argument("--real", type=int, default=0, help="placebo watches a table of real series (600)")
     parser.add_argument("--watches", type=int, default=0, help="watches without harm a textbook stream (10000)")
     return parser.parse_args()
 
@@ -150,8 +151,9 @@ def main() -> None:
     with ProcessPoolExecutor() as pool:
         if options.data:
             half = {"all": None, "worked": False, "held": True}[options.half]
-            real_tables(pool, list(real.recordings(options.data, held=half)), size.real)
-            fault_tables(pool, options.data, size.real)
+            most = options.real or size.real
+            real_tables(pool, list(real.recordings(options.data, held=half)), most)
+            fault_tables(pool, options.data, most)
         else:
             print("No --data: the tables of real series and of real faults are left out.")
         watches = options.watches or size.textbook
