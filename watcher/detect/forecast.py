@@ -8,7 +8,6 @@ a lasting harm shows in them follows from the same coefficients (`response`), so
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -25,7 +24,6 @@ REACH = 4.0  # times the usual distance from the median of the newest buckets: w
 MIDDLE = 15  # buckets of that median
 BEHIND = (1, 16, 31, 46, 61)  # buckets ago: whose medians' median is the calm level
 RECENT = 8  # buckets that tell where the level is now; one of LENGTHS
-NEWEST = 80  # buckets before the deploy that are kept as they were
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,93 +221,14 @@ def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, up
     if weights.sum() > 0.995:
         weights = weights * (0.995 / float(weights.sum()))
     forecast = Forecast(lengths, weights, kappa, shares, kappas, reach)
-    return Fitted(forecast, z, pulled, shared + weights @ rows, calm, _recent(lengths, rows))
+    return Fitted(forecast, z, pulled, shared + weights @ rows, calm, recent_of(lengths, rows))
 
 
-def _recent(lengths: tuple[int, ...], rows: Floats) -> Floats:
+def recent_of(lengths: tuple[int, ...], rows: Floats) -> Floats:
+    """The mean over the RECENT buckets among the means over `lengths`, shape (k, n); 0 if it is none of them."""
     return rows[lengths.index(RECENT)] if RECENT in lengths else np.zeros(rows.shape[1])
 
 
 def relative(z: Floats, w: Floats) -> Floats:
     """Relative deviations; 0 where nothing is known."""
     return np.divide(z, w, out=np.zeros_like(z), where=w > 0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Memory:
-    """What a forecast remembers of the time before the deploy.
-
-    Attributes:
-        sums: of `w z` and of `w w` over the last m, m - 1 ... 0 buckets, negative: running sums that are 0 at the
-            deploy; shape (2, m + 1). `z` is less the control's share, and pulled in.
-        known: how many of the m have a value.
-        newest_z, newest_w, newest_middle: the newest NEWEST as they were, and their running medians.
-    """
-
-    sums: Floats
-    known: int
-    newest_z: Floats
-    newest_w: Floats
-    newest_middle: Floats
-
-    def __len__(self) -> int:
-        return int(self.sums.shape[1]) - 1
-
-    @property
-    def level(self) -> float:
-        """Mean relative deviation of the newest buckets."""
-        total, weight = self.sums[:, -1 - min(NEWEST, len(self))].tolist()
-        return total / weight if weight < 0 else 0.0
-
-    def means(self, z: Floats, w: Floats, lengths: tuple[int, ...], kappa: Floats) -> Floats:
-        """As the function, for buckets since the deploy, shape (k, n): all at once, the calls are what it costs."""
-        sums = np.concatenate([self.sums, np.cumsum([w * z, w * w], axis=1)], axis=1)
-        now, old = sums[:, None, len(self) : -1], sums.take(_begins(lengths, len(self), len(z)), axis=1)
-        return np.asarray((now[0] - old[0]) / (now[1] - old[1] + kappa[:, None]))
-
-    @staticmethod
-    def of(fitted: Fitted, z: Floats, w: Floats) -> Memory:
-        size = min(fitted.forecast.memory, len(z))
-        last = min(NEWEST, len(z))
-        pulled, weights = fitted.pulled[len(z) - size :], w[len(z) - size :]
-        sums = np.zeros((2, size + 1))
-        np.cumsum([(weights * pulled)[::-1], (weights * weights)[::-1]], axis=1, out=sums[:, 1:])
-        newest_z, newest_w = fitted.alone[len(z) - last :], w[len(z) - last :]
-        middle = middles(newest_z, newest_w > 0)
-        return Memory(-sums[:, ::-1], int(np.count_nonzero(weights > 0)), newest_z, newest_w, middle)
-
-
-@lru_cache(maxsize=256)
-def _begins(lengths: tuple[int, ...], past: int, count: int) -> NDArray[np.int64]:
-    """Where in the sums the last so many buckets before each new one begin, shape (k, count)."""
-    return np.asarray(np.maximum(past + np.arange(count) - np.array(lengths)[:, None], 0))
-
-
-def forecast_level(
-    forecast: Forecast,
-    memory: Memory,
-    seen: tuple[Floats, Floats],
-    upper: Floats,
-    control: tuple[Floats, Floats] | None,
-) -> tuple[Floats, Floats, Floats]:
-    """The relative deviation that is expected of each new bucket, given all before it; the calm and the recent one.
-
-    Shape (n,) each, as in `Fitted`.
-
-    `seen` is their `(z, w)`, `upper` as in `pull`; `control` the control's `(z, w)` of its NEWEST and the same buckets.
-    """
-    z, w = seen
-    shared = np.zeros(len(z))
-    if forecast.control is not None and forecast.control_kappa is not None and control is not None:
-        start = len(control[0]) - len(z)
-        w = w * (control[1][start:] > 0)
-        shared = followed(forecast.control, forecast.control_kappa, control, start)
-        z = np.where(w > 0, z - w * shared, 0.0)
-    last = len(memory.newest_z)
-    middle = middles(np.concatenate([memory.newest_z, z]), np.concatenate([memory.newest_w, w]) > 0, last)
-    calm = shared + relative(calm_of(np.concatenate([memory.newest_middle, middle]), last), w)
-    if not len(forecast.lengths):
-        return shared, calm, np.zeros(len(z))
-    pulled = pull(z, w, forecast.reach, upper, middle)
-    rows = memory.means(pulled, w, forecast.lengths, forecast.kappa)
-    return shared + forecast.weights @ rows, calm, _recent(forecast.lengths, rows)

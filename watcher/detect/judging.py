@@ -11,7 +11,7 @@ import numpy as np
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
 from watcher.detect.fitting import Judge, signs
-from watcher.detect.forecast import forecast_level
+from watcher.detect.memory import forecast_level
 from watcher.detect.modelling import upper_fence
 from watcher.detect.noise import Scale, lift, standardise
 from watcher.detect.statistics import CLIP, Scan, harmful, scan

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watcher.detect.baseline import Profile, fit_profile, flat
-from watcher.detect.forecast import Fitted, Forecast, Memory, fit_forecast
+from watcher.detect.forecast import Fitted, Forecast, fit_forecast
+from watcher.detect.memory import Memory
 from watcher.detect.noise import Noise, Scale, active, fit_variance, lift, measure, moments, scale_of, standardise
 from watcher.detect.statistics import CLIP
 from watcher.detect.window import Axis, Grid

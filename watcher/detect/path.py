@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from watcher.detect.baseline import Ints
-from watcher.detect.forecast import Forecast, Memory
+from watcher.detect.forecast import Forecast
+from watcher.detect.memory import Memory
 from watcher.model.series import Floats
 
 FARTHEST = 120  # buckets; later ones keep the last forecast

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from watcher.detect.forecast import Fitted, Forecast, Memory, means, middles
+from watcher.detect.forecast import Fitted, Forecast, means, middles
+from watcher.detect.memory import Memory
 
 LENGTHS = (1, 3, 8, 21)
 
