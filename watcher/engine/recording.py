@@ -114,9 +114,9 @@ class Recorder:
             looks.add(tx, outlook.look, new=one.ours)
         if gathered.settled and not gathered.stored:
             before = looks.calibration(tx, watch_id)
-            if before is not None:  # of another engine; looks of before rest on it
+            if before is not None and before != gathered.data:  # another engine's: looks of before rest on it
                 records.keep_provisional(tx, watch_id, now, before)
-                watches.log(tx, watch_id, now, "learned_again", "What is normal was learned again, by another engine.")
+                watches.log(tx, watch_id, now, "learned_again", "What is normal was learned again.")
             looks.keep_calibration(tx, watch_id, now, gathered.data)
         elif not gathered.settled and outlook.look is not None:
             records.keep_provisional(tx, watch_id, now, gathered.data)
