@@ -13,6 +13,7 @@ from watcher.detect.calibration import Calibration, end_of
 from watcher.detect.expectation import Effect, Expected, effect_of, expect
 from watcher.detect.fitness import unfit, untrusted
 from watcher.detect.fitting import Judge
+from watcher.detect.judged import Judged
 from watcher.detect.judging import Seen
 from watcher.detect.noise import Scale
 from watcher.detect.older import older, onset_of
@@ -27,7 +28,13 @@ SUSPECT_TIMES = 5.0
 CAP = 12.0
 
 
-def look(calibration: Calibration, recent: Mapping[str, Series], at: float, previous: Findings | None) -> Findings:
+def look(
+    calibration: Calibration,
+    recent: Mapping[str, Series],
+    at: float,
+    previous: Findings | None,
+    judged: Judged | None = None,
+) -> Findings:
     """All signals at the time `at`, by the points of `recent` that were complete by then; never raises on data.
 
     Args:
@@ -35,6 +42,8 @@ def look(calibration: Calibration, recent: Mapping[str, Series], at: float, prev
         recent: signal name -> points from `calibration.recent_from` on; a signal whose source failed may be absent.
         at: unix seconds.
         previous: the findings of the look before: scores never fall below them.
+        judged: what looks at this watch have made of their points, for those that see the same again; it changes no
+            finding.
     """
     plan = calibration.plan
     threshold = -math.log10(min(max(plan.false_rollback_probability, 1e-12), 1.0))
@@ -46,7 +55,7 @@ def look(calibration: Calibration, recent: Mapping[str, Series], at: float, prev
             if signal.role is Role.CONTROL:
                 continue
             subject = Subject(calibration, signal, recent, min(at, end_of(plan, signal)))
-            one = _Look(subject, threshold, spacing, before.get(signal.name))
+            one = _Look(subject, threshold, spacing, before.get(signal.name), Judged() if judged is None else judged)
             finding = one.finding()
             findings.append(finding)
             cost = calibration.signals[signal.name].cost / LN10
@@ -75,6 +84,7 @@ class _Look:
     threshold: float
     spacing: float
     previous: Finding | None
+    known: Judged
 
     def finding(self) -> Finding:
         """What this look says of the signal; the score of looks before is kept."""
@@ -97,8 +107,7 @@ class _Look:
         doubt = untrusted(self.subject, seen)
         if doubt is not None:
             return replace(base, cause=doubt[0], note=doubt[1])
-        judged = form(self.subject, seen) if seen.present else None
-        finding = self._judged(base, seen, judged) if judged is not None else base
+        judged, finding = self._again(base, seen) if seen.present else (None, base)
         if finding.state in {State.ALARM, State.SUSPECT}:
             return finding
         cause = unfit(self.subject, seen, judged, self.spacing)
@@ -107,6 +116,16 @@ class _Look:
         if judged is None:
             return replace(base, state=State.QUIET, cause=Cause.NO_HARM)
         return finding
+
+    def _again(self, base: Finding, seen: Seen) -> tuple[Opinion, Finding]:
+        """`_judged`, unless these very points were judged before: then it would say the same."""
+        judged, finding = self.known.of(self.subject, seen, lambda: self._anew(base, seen))
+        score = max(base.score, finding.score)
+        return judged, replace(finding, score=score, missing=base.missing, complete_until=base.complete_until)
+
+    def _anew(self, base: Finding, seen: Seen) -> tuple[Opinion, Finding]:
+        judged = form(self.subject, seen)
+        return judged, self._judged(base, seen, judged)
 
     def _judged(self, base: Finding, seen: Seen, judged: Opinion) -> Finding:
         """Evidence to state: thresholds, then vetoes, then size and onset."""

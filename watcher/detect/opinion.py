@@ -45,6 +45,15 @@ class Subject:
         kind = next(each.kind for each in self.calibration.plan.signals if each.name == name)
         return see(self.calibration.signals[name], self.recent.get(name), kind, self.cutoff)
 
+    def see_control(self, name: str) -> Seen | None:
+        """A control's buckets on the grid of this signal; None if it cannot be used now."""
+        control, calibrated = self.calibration.signals[name], self.calibrated
+        if not control.judges or name not in self.recent:
+            return None
+        kind = next(each.kind for each in self.calibration.plan.signals if each.name == name)
+        own = replace(control, axis=calibrated.axis, first=calibrated.first, looks=calibrated.looks)
+        return see(own, self.recent[name], kind, self.cutoff)
+
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
@@ -99,17 +108,12 @@ def _witnessed(subject: Subject, evidence: float, grid: Grid) -> float:
 
 def _control(subject: Subject, name: str, grid: Grid) -> tuple[Floats, Floats] | None:
     """The control's `(z, w)` on its past and the buckets of `grid`; None if it cannot be used now."""
-    control, calibrated = subject.calibration.signals[name], subject.calibrated
-    if not control.judges or name not in subject.recent:
+    seen = subject.see_control(name)
+    if seen is None or seen.present < CONTROL_PRESENT * np.count_nonzero(~np.isnan(grid.values)):
         return None
-    kind = next(each.kind for each in subject.calibration.plan.signals if each.name == name)
-    own = replace(control, axis=calibrated.axis, first=calibrated.first, looks=calibrated.looks)
-    seen = see(own, subject.recent[name], kind, subject.cutoff)
-    if seen.present < CONTROL_PRESENT * np.count_nonzero(~np.isnan(grid.values)):
-        return None
-    judge = control.judges[-1]
+    judge = subject.calibration.signals[name].judges[-1]
     totals = None if seen.grid.totals is None else _filled(seen.grid.totals, len(grid))
-    z, w, _ = deviations(judge, calibrated.axis, Grid(grid.first, _filled(seen.grid.values, len(grid)), totals))
+    z, w, _ = deviations(judge, subject.calibrated.axis, Grid(grid.first, _filled(seen.grid.values, len(grid)), totals))
     memory = judge.model.memory
     return np.concatenate([memory.newest_z, z]), np.concatenate([memory.newest_w, w])
 

@@ -42,6 +42,7 @@ class Gathered:
         fresh: signal -> the part of `recent` that the store does not have yet.
         failures: signal -> why its source failed just now.
         histories: signal -> all its points, kept only until settled.
+        judged: what looks have made of `recent`.
         last: the newest look, if this process made it; `known`: signal -> time of the newest point that the store has.
     """
 
@@ -54,6 +55,7 @@ class Gathered:
     fresh: dict[str, Series] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     histories: dict[str, Series] = field(default_factory=dict)
+    judged: detect.Judged = field(default_factory=detect.Judged)
     last: Look | None = None
     known: dict[str, float] = field(default_factory=dict)
 
@@ -154,7 +156,7 @@ class Gather:
         for signal in self._wanted(watch, now) if gathered.settled else watch.policy.signals:
             start = known[signal.name].complete_until if signal.name in known else before
             begin, end = math.floor(start / signal.step) * signal.step, now - signal.settle
-            if end > begin:
+            if end >= begin + signal.step:  # a bucket has ended since
                 asks.append(Ask(watch.id, watch.service, signal, Window(begin, end, signal.step)))
         return asks
 

@@ -77,7 +77,8 @@ class Looker:
         at: float,
     ) -> Outlook:
         now = batch.now
-        findings = detect.look(gathered.calibration, gathered.recent, at, previous.findings if previous else None)
+        before = previous.findings if previous else None
+        findings = detect.look(gathered.calibration, gathered.recent, at, before, gathered.judged)
         facts = respond.Facts(
             history=(),
             last_look=schedule.is_last_look(watch, at, gathered.recent),

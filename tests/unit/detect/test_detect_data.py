@@ -171,9 +171,11 @@ def test_no_data_make_it_raise(
     calibration = detect.calibrate(of, data)
     calibration = detect.Calibration.from_bytes(calibration.to_bytes())
     findings: Findings | None = None
-    for when in (DEPLOY, DEPLOY + step, DEPLOY + step * looks, DEPLOY + 2 * step * looks):
+    judged = detect.Judged()
+    for when in (DEPLOY, DEPLOY + step, DEPLOY + 1.5 * step, DEPLOY + step * looks, DEPLOY + 2 * step * looks):
         before = findings
         findings = detect.look(calibration, data, when, before)
+        assert repr(detect.look(calibration, data, when, before, judged)) == repr(findings)
         assert before is None or findings.score >= before.score
         finding = findings.of("any")
         for number in (finding.effect, finding.effect_low, finding.effect_high, finding.onset, finding.detectable):

@@ -22,7 +22,7 @@ from watcher.errors import ExternalError, Fault
 from watcher.model.decision import Outcome, Reason
 from watcher.model.order import Hold, RollbackOrder, RollbackState, Topic
 from watcher.model.series import Series, Window
-from watcher.model.service import Freeze, Mode, Signal
+from watcher.model.service import Freeze, Mode, Service, Signal
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, looks, orders, watches
 from watcher.store.database import Database
@@ -92,12 +92,13 @@ def house(tmp_path: Path) -> Iterator[House]:
     database.close()
 
 
+def watch_policy(step: float = STEP) -> Service:
+    return service(signals=(signal(min_effect=0.03),), window=WINDOW, step=step, history=DAYS * 86400.0, mode=Mode.ACT)
+
+
 def open_watch(house: House, **changes: Any) -> None:
-    policy = service(
-        signals=(signal(min_effect=0.03),), window=WINDOW, step=STEP, history=DAYS * 86400.0, mode=Mode.ACT
-    )
     values: dict[str, Any] = {
-        "policy": policy,
+        "policy": watch_policy(),
         "state": WatchState.SCHEDULED,
         "started_at": START,
         "finished_at": START,
@@ -176,6 +177,16 @@ def test_a_restart_in_the_middle_continues_and_reads_only_what_is_new(house: Hou
     found = house.look(START + WINDOW + 30)  # another process: nothing in memory
     assert found.outcome is Outcome.REGRESSED, found.sentence
     assert [window.start for window in house.shop.asked] == [START + 600]
+
+
+def test_a_source_is_asked_when_a_bucket_has_ended_and_not_at_every_look(house: House) -> None:
+    open_watch(house, policy=watch_policy(step=20.0), next_look_at=START + 20)
+    watcher = house.watcher()
+    for number in range(1, 13):
+        house.look(START + 20.0 * number + 1, watcher)
+    assert [window.end - START for window in house.shop.asked] == [21, 61, 121, 181, 241]
+    with house.database.read() as tx:
+        assert len(looks.listing(tx, "w-1")) == 12
 
 
 def test_a_source_that_fails_is_blind_time_then_inconclusive_never_a_rollback(house: House) -> None:
