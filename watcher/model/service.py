@@ -71,6 +71,13 @@ class Signal:
     query: Mapping[str, Any] = field(default_factory=dict)
 
 
+def default_must_see(min_effect: float) -> float:
+    """What a window must be able to show if nobody says: what just passes `min_effect` is measured below it half of the
+    time.
+    """
+    return max(0.3, 1.5 * min_effect)
+
+
 @dataclass(frozen=True, slots=True)
 class Freeze:
     """A time in which nothing is rolled back without a person, on the clocks of `zone` (an IANA name).

@@ -6,6 +6,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,11 @@ _CHART = Prepared(
     select(points.c.at, points.c.value, points.c.total, points.c.expected, points.c.low, points.c.high)
     .where(points.c.watch_id == bindparam("the_watch"), points.c.signal == bindparam("the_signal"))
     .order_by(points.c.at)
+)
+_POINTS = Prepared(
+    select(points.c.signal, points.c.at, points.c.value, points.c.total)
+    .where(points.c.watch_id == bindparam("the_watch"))
+    .order_by(points.c.signal, points.c.at)
 )
 _BAND = Prepared(
     update(points).where(
@@ -149,6 +156,16 @@ def chart(tx: Tx, watch_id: str, signal: str) -> Chart:
     """The points of one signal that the watch has stored."""
     rows = _CHART.rows(tx, the_watch=watch_id, the_signal=signal)
     return Chart(*np.array(rows, dtype=np.float64).reshape(-1, 6).T)
+
+
+def points_of(tx: Tx, watch_id: str) -> Mapping[str, tuple[Floats, Floats, Floats]]:
+    """Signal -> the times, values and totals that the watch has stored: arrays of shape (n,), NaN where missing."""
+    rows = _POINTS.tuples(tx, the_watch=watch_id)
+    out = {}
+    for signal, group in groupby(rows, key=itemgetter(0)):
+        times, values, totals = np.array([row[1:] for row in group], dtype=np.float64).T
+        out[signal] = times, values, totals
+    return out
 
 
 def keep_calibration(tx: Tx, watch_id: str, made_at: float, data: bytes) -> None:
