@@ -22,7 +22,7 @@ from watcher.errors import ExternalError, Fault
 from watcher.model.decision import Outcome, Reason
 from watcher.model.order import Hold, RollbackOrder, RollbackState, Topic
 from watcher.model.series import Series, Window
-from watcher.model.service import Freeze, Mode, Service, Signal
+from watcher.model.service import Freeze, Harm, Mode, Role, Service, Signal
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, looks, orders, watches
 from watcher.store.database import Database
@@ -43,6 +43,7 @@ class MadeShop:
     better_from: float = np.inf
     fails: Callable[[Window], None] = field(default=lambda _window: None)
     asked: list[Window] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(5)
@@ -51,12 +52,14 @@ class MadeShop:
         self.totals = rng.poisson(300, count).astype(np.float64)
         self._draws = rng.uniform(size=count)
 
-    def fetch(self, _signal: Signal, window: Window) -> Series:
+    def fetch(self, signal: Signal, window: Window) -> Series:
         self.asked.append(window)
+        self.names.append(signal.name)
         self.fails(window)
         harmed = (self.times > self.worse_from) & (self.times <= self.better_from)
         rate = np.where(harmed, 0.06, 0.10)
-        noise = np.sqrt(rate * (1 - rate) * self.totals) * (self._draws * 2 - 1) * 1.7
+        draws = np.roll(self._draws, 0 if signal.name == "conversion" else len(signal.name))
+        noise = np.sqrt(rate * (1 - rate) * self.totals) * (draws * 2 - 1) * 1.7
         values = np.round(self.totals * rate + noise)
         whole = Series(self.times, values, STEP, float(self.times[-1]), totals=self.totals)
         return whole.between(window.start, window.end)
@@ -187,6 +190,21 @@ def test_a_source_is_asked_when_a_bucket_has_ended_and_not_at_every_look(house: 
     assert [window.end - START for window in house.shop.asked] == [21, 61, 121, 181, 241]
     with house.database.read() as tx:
         assert len(looks.listing(tx, "w-1")) == 12
+
+
+def test_after_the_metric_window_tickets_are_asked_for_and_what_they_are_compared_with(house: House) -> None:
+    signals = (
+        signal("conversion"),
+        signal("region", query={"metric": "region"}, role=Role.CONTROL, harm=Harm.EITHER),
+        signal("complaints", query={"metric": "complaints"}, is_tickets=True, role=Role.SUPPORTING, control="region"),
+    )
+    policy = replace(watch_policy(), signals=signals, ticket_window=2 * WINDOW)
+    open_watch(house, policy=policy, ticket_until=START + 2 * WINDOW)
+    watcher = house.watcher()
+    assert house.look(START + WINDOW + 30, watcher).decided_at is not None
+    house.shop.names.clear()
+    house.look(START + WINDOW + 300, watcher)
+    assert sorted(house.shop.names) == ["complaints", "region"]
 
 
 def test_a_source_that_fails_is_blind_time_then_inconclusive_never_a_rollback(house: House) -> None:
