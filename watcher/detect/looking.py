@@ -64,9 +64,9 @@ def look(
             together = max(together, _paid(calibration, finding))
     pair = _pair(calibration, findings)
     joint = corroborated(*(LN10 * _paid(calibration, finding) for finding in pair)) / LN10 if pair else 0.0
-    if joint >= threshold:
-        findings = [_confirmed(finding) if finding in pair else finding for finding in findings]
-    return Findings(float(at), max(together, min(joint, CAP), 0.0), tuple(findings))
+    confirmed = pair if joint >= threshold else ()
+    told = tuple(_confirmed(finding) if finding in confirmed else _calm(finding) for finding in findings)
+    return Findings(float(at), max(together, min(joint, CAP), 0.0), told)
 
 
 def _paid(calibration: Calibration, finding: Finding) -> float:
@@ -106,6 +106,13 @@ def highest(calibration: Calibration, recent: Mapping[str, Series], at: float) -
                 found[signal.is_tickets].append(form(subject, seen).evidence - calibrated.cost)
     metrics, tickets = max(found[False]), max(found[True])
     return min(max(metrics, tickets, corroborated(metrics, tickets)) / LN10, CAP)
+
+
+def _calm(finding: Finding) -> Finding:
+    """Where there is no harm, nothing began."""
+    if finding.state is not State.QUIET or finding.onset is None:
+        return finding
+    return replace(finding, onset=None, onset_low=None, onset_high=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,3 +32,10 @@ def test_the_score_is_the_same_whatever_probability_harm_is_called_at(change: fl
         for p in (0.1, 0.01, 1e-4, 1e-6, 1e-11)
     ]
     assert max(scores) - min(scores) <= (0 if max(scores) >= 1 else 1)
+
+
+def test_where_there_is_no_harm_nothing_began() -> None:
+    found = [watched(plan(signal()), {"orders": orders(seed, -0.03)}, every=5)[-1].of("orders") for seed in range(8)]
+    quiet = [one for one in found if one.state is State.QUIET]
+    assert any(one.score > 0.6 for one in quiet)
+    assert not [one for one in quiet if one.onset is not None]
