@@ -93,7 +93,7 @@ class Watcher:
 
     def _look_at_all(self, taken: Sequence[Claim], now: float, stopping: Callable[[], bool]) -> None:
         """Asks for all of them together; what goes wrong with one is raised once the others have been looked at."""
-        waiting, errors = deque(Turn(claim, claim.watch) for claim in taken), list[Exception]()
+        waiting, errors = deque(_turn(claim, now) for claim in taken), list[Exception]()
         try:
             asked = [claim.watch for claim in taken]
             batch = Batch(now, self._gather.ask(asked, now), Surroundings(self._database, asked))
@@ -251,6 +251,10 @@ class Watcher:
             watches.log(tx, watch.id, now, "failed", sentence)
             for order in deliver(note(failed, Topic.INCONCLUSIVE, sentence, now, self._base_url), watch.policy, now):
                 orders.add(tx, order)
+
+
+def _turn(claim: Claim, now: float) -> Turn:
+    return Turn(claim, replace(claim.watch, next_look_at=schedule.time_of(claim.watch, now)))
 
 
 def _due(watch: Watch, now: float) -> bool:
