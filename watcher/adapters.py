@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,12 +33,12 @@ class Adapters:
     notifiers: Mapping[str, Notifier]
 
 
-def build_adapters(settings: Settings, database: Database) -> Adapters:
-    """Makes every configured adapter; nothing is called yet."""
+def build_adapters(settings: Settings, database: Database, exchanged: Callable[[], None] = lambda: None) -> Adapters:
+    """Makes every configured adapter; nothing is called yet. `exchanged` is told whenever an HTTP exchange ends."""
 
     def door(section: str, name: str, connection: Connection) -> Http:
         most = connection.requests_per_minute if isinstance(connection, Polled) else None
-        http = HttpClient(connection)
+        http = HttpClient(connection, lambda *_: exchanged())
         return http if most is None else Door(http, database, f"{section}:{name}", most)
 
     def make(section: str, adapter: Adapter) -> Any:

@@ -96,8 +96,8 @@ class App:
             self.log.warning("config_warning", problem=str(problem))
         database = Database(self.settings.store_url.get_secret_value())
         self._teardown.callback(database.close)
-        adapters = build_adapters(self.settings, database)
-        keeper = Keeper(database, self.owner)
+        adapters = build_adapters(self.settings, database, self.heartbeats.progress)
+        keeper = Keeper(database, self.owner, self.heartbeats.beat)
         expose_store(self.metrics, database)
         server = Server()
         server.start(create_app(self._web(database, adapters)), self.settings.server.host, self.settings.server.port)
@@ -143,7 +143,7 @@ class App:
         """Everything that the configuration makes, made anew; the store, the server and the leases stay."""
         with database.read() as tx:
             needed = reloading.needed(watches.open_policies(tx))
-        adapters = reloading.merged(old, build_adapters(fresh, database), needed)
+        adapters = reloading.merged(old, build_adapters(fresh, database, self.heartbeats.progress), needed)
         before = (self.settings, self.supervisor, self._running)
         self.settings, self.supervisor, self._running = fresh, self._supervisor(), ExitStack()
         try:
@@ -205,6 +205,7 @@ class App:
             self.settings.rollbacks_per_hour,
             freezes,
             Rhythm(_POLL, _LATE),
+            self.heartbeats.progress,
         )
         sender = Sender(database, adapters.notifiers, self.metrics, logs.logger("notify"))
         actor = Actor(database, adapters.rollbacks, sender, keeper, self.metrics, url, logs.logger("act"), freezes)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
 
 import pytest
-from support.crashes import CALL, mortal
+from support.crashes import CALL, moments, mortal
 from support.crashing import POINTS
 
 MOMENTS = int(os.environ.get("SOAK_MOMENTS", "200"))
-_LONGEST = 4.0  # seconds of a life, once it is ready
 _CAUGHT_UP = 180.0 + 10.0 * MOMENTS  # seconds in which the last life looks at what all lives before it left
 
 
@@ -38,8 +36,7 @@ def test_at_every_point(tmp_path: Path, store_url: str) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_at_random_moments(tmp_path: Path, store_url: str) -> None:
-    rng = random.Random(4)
     with mortal(tmp_path, store_url, MOMENTS) as daemon:
-        for _ in range(MOMENTS):
-            daemon.die_after(rng.uniform(0.0, _LONGEST))
+        for moment in moments(MOMENTS):
+            daemon.die_after(moment)
         print(f"\nkill -9 at random moments: {daemon.lost_nothing_and_did_nothing_twice(_CAUGHT_UP)}")

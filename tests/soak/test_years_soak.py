@@ -103,6 +103,7 @@ def test_years_of_watches_do_not_slow_what_is_asked_now(tmp_path: Path) -> None:
                 with Stopwatch() as stopwatch:
                     assert daemon.post("/hooks/ci", body | {"id": str(len(accepts))}, token="t")[0] == 202
                 accepts.append(stopwatch.seconds)
+                assert daemon.status("/healthz") == 200
                 time.sleep(0.5)
             (dropped,) = daemon.events("points_dropped")
             asked = {where: timed(daemon, where) for where in ("/", "/api/v1/watches", "/api/v1/deploys", "/metrics")}

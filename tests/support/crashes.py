@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 import time
@@ -17,6 +18,12 @@ from support.fleet import Sender, Surroundings, names, surroundings
 
 TESTS = str(Path(__file__).parent.parent)
 CALL = "in the call"  # the receiver has the order, and the daemon dies before it has the answer
+_LONGEST = 4.0  # seconds of a life, once it is ready
+
+
+def moments(number: int) -> list[float]:
+    """Seconds of that many lives, at random."""
+    return [random.uniform(0.0, _LONGEST) for _ in range(number)]
 
 
 @dataclass

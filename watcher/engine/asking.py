@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from watcher.engine.guard import DOWN
 from watcher.errors import ExternalError
+from watcher.kit import clock
 from watcher.kit.remembered import Remembered
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
@@ -15,6 +16,7 @@ from watcher.ports import FetchesMany, MetricSource
 
 _SLACK = 10  # buckets; no answer is made dearer by more than these and by half
 _MOST = 500  # signals in one question; sources cut it smaller as they need
+_PATIENCE = 30.0  # seconds after which no more is asked of a source now: leases and loops do not wait for ever
 
 _SIGNALS = 50_000  # of a policy that is kept for its watches; some hundred bytes each
 
@@ -43,6 +45,11 @@ def _written(signal: Signal) -> Hashable:
 
 _question = Remembered(_written, _SIGNALS)
 
+
+class NotAskedError(Exception):
+    """The source answers, but so slowly that this must be asked another time."""
+
+
 # By watch and signal. What is neither a series nor an error from outside is an error of our own.
 Answers = Mapping[tuple[str, str], Series | Exception]
 
@@ -50,7 +57,8 @@ Answers = Mapping[tuple[str, str], Series | Exception]
 def answers(asks: Sequence[Ask], sources: Mapping[str, MetricSource], observer: Observer) -> Answers:
     """An answer to each of `asks`, whose sources are all among `sources`; nothing is raised.
 
-    A source that does not answer at all is not asked again.
+    A source that does not answer at all is not asked again; one that is slow is asked for a while, and in any case for
+    the first watch: the others' questions are answered by `NotAskedError`.
     """
     found: dict[tuple[str, str], Series | Exception] = {}
     by_source: dict[str, list[Ask]] = {}
@@ -58,8 +66,14 @@ def answers(asks: Sequence[Ask], sources: Mapping[str, MetricSource], observer: 
         by_source.setdefault(ask.signal.source, []).append(ask)
     for name, wanted in by_source.items():
         down: ExternalError | None = None
+        until = clock.monotonic() + _PATIENCE
         for together in _together(wanted, sources[name]):
-            told = _told(together, sources[name]) if down is None else dict.fromkeys(_questions(together), down)
+            late = clock.monotonic() > until and all(ask.watch_id != wanted[0].watch_id for ask in together)
+            told: dict[Hashable, Series | Exception]
+            if down is not None or late:
+                told = dict.fromkeys(_questions(together), down or NotAskedError(name))
+            else:
+                told = _told(together, sources[name])
             for ask in together:
                 answer = told[ask.question]
                 if isinstance(answer, Series):

@@ -187,7 +187,7 @@ class Gather:
         # The chart shows what was normal before the deploy, whether or not the mathematics needs it again.
         begin = min(gathered.calibration.recent_from, watch.started_at - _SHOWN_WINDOWS * watch.policy.window)
         gathered.recent = {name: _final(series.between(begin, math.inf)) for name, series in gathered.histories.items()}
-        gathered.settled = not gathered.failures or now >= watch.until + schedule.grace(watch)
+        gathered.settled = not gathered.failures or schedule.gives_up(watch, now)
         gathered.fresh = dict(gathered.recent)
         if gathered.settled:
             gathered.histories = {}

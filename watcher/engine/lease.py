@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, current_thread
 from typing import TypeVar
 
 from watcher.kit import clock
@@ -15,6 +15,7 @@ from watcher.store.memory import Held
 LEASE_SECONDS = 10.0  # a dead process's work is taken over after this and one poll: within 15 s
 RENEW_SECONDS = 2.5
 _HUNG_SECONDS = 300.0  # a look that has not ended after this is left to another; an order ends by its own limits
+_LONGEST_CALL = 3900.0  # a command may be allowed an hour
 
 Key = TypeVar("Key")
 # What is in use and since when, in monotonic seconds, by whoever uses it: a watch that one worker has given back may be
@@ -27,8 +28,11 @@ class Keeper:
 
     lease_seconds = LEASE_SECONDS
 
-    def __init__(self, database: Database, owner: str) -> None:
+    def __init__(self, database: Database, owner: str, beat: Callable[[str], None] = lambda _loop: None) -> None:
+        """`beat` is told of every loop that carries out an order: calls have limits of their own, beyond a loop's."""
         self.owner = owner
+        self._beat = beat
+        self._calling: _Kept[str] = {}
         self._database = database
         self._watches: _Kept[str] = {}
         self._orders: _Kept[str] = {}
@@ -45,7 +49,7 @@ class Keeper:
     @contextmanager
     def keeping_order(self, order_id: str) -> Iterator[None]:
         """The order's lease is renewed while the block runs."""
-        with self._keeping(self._orders, order_id):
+        with self._keeping(self._orders, order_id), self._keeping(self._calling, current_thread().name):
             yield
 
     def hold(self, name: str) -> Held | None:
@@ -66,6 +70,9 @@ class Keeper:
             held_watches = {watch_id for watch_id, since in self._watches.values() if since > limit}
             named = {held for held, since in self._named.values() if since > limit}
             held_orders = {order_id for order_id, _ in self._orders.values()}
+            calling = [loop for loop, since in self._calling.values() if since > clock.monotonic() - _LONGEST_CALL]
+        for loop in calling:
+            self._beat(loop)
         if held_watches or held_orders or named:
             with self._database.write(alone=False) as tx:
                 claims.renew(tx, self.owner, held_watches, LEASE_SECONDS)

@@ -52,7 +52,7 @@ def respond(watch: Watch, decision: Decision, facts: Facts) -> Response:
         watch,
         state=WatchState.WATCHING,
         last_look_at=decision.at,
-        next_look_at=schedule.next_look(watch, decision.at),
+        next_look_at=schedule.due(watch, decision.at, facts.now),
         score=decision.score,
     )
     if watch.outcome is Outcome.REGRESSED:  # nothing that comes later changes what was decided
@@ -92,7 +92,7 @@ def _window_over(before: Watch, seen: Watch, decision: Decision, facts: Facts) -
     if facts.last_ticket_look:
         after = replace(after, state=WatchState.DONE, ended_at=facts.now, next_look_at=None)
     else:
-        after = replace(after, next_look_at=schedule.next_look(after, decision.at))
+        after = replace(after, next_look_at=schedule.due(after, decision.at, facts.now))
     if before.outcome is outcome and before.reason is after.reason:
         return Response(after)
     topic = Topic.HEALTHY if outcome is Outcome.HEALTHY else Topic.INCONCLUSIVE

@@ -13,6 +13,7 @@ from watcher.model.watch import Watch, WatchState
 _SOON = 5.0  # seconds until the next look while only the last points are still to come
 _AWAITED = frozenset({Role.REQUIRED, Role.CONTROL})
 _PATIENCE = 30.0  # least seconds that late points are waited for
+_LATE = 10.0  # seconds by which a look is no longer in time
 
 
 def grace(watch: Watch) -> float:
@@ -55,6 +56,43 @@ def next_look(watch: Watch, at: float) -> float:
         if at >= end and (watch.decided_at is None or end == watch.ticket_until):
             after = min(after, at + _SOON)
     return after
+
+
+def awaits_points(watch: Watch, at: float) -> bool:
+    """Whether a window is over at `at`, and only its last points are still to come."""
+    if watch.state is WatchState.RECOVERING or watch.outcome is Outcome.REGRESSED:
+        return False
+    return at >= watch.ticket_until or (at >= watch.until and watch.decided_at is None)
+
+
+def due(watch: Watch, at: float, now: float) -> float:
+    """When the look after the one at `at` is to be made, if that was made at `now`.
+
+    Looks that were missed follow at once, but not those that only wait for late points: whoever comes back after a
+    window gives its sources the same grace as if it had been there.
+    """
+    after = next_look(watch, at)
+    return max(after, now + _SOON) if awaits_points(watch, at) and now - at > _LATE else after
+
+
+def time_of(watch: Watch, now: float) -> float:
+    """Of the next look at a watch, which is made at `now`: when it is due.
+
+    One that waits for late points goes on from the last look instead: what passed while nobody looked, which is to
+    say for a third of the grace, was no waiting.
+    """
+    at = now if watch.next_look_at is None else watch.next_look_at
+    last = watch.last_look_at
+    if last is None or not awaits_points(watch, last):
+        return at
+    late = max(now - at, 0.0)
+    waited = late // _SOON * _SOON if late <= grace(watch) / 3 else 0.0
+    return min(at, next_look(watch, last)) + waited
+
+
+def gives_up(watch: Watch, now: float) -> bool:
+    """Whether histories that could not be read are no longer waited for at the next look."""
+    return time_of(watch, now) >= watch.until + grace(watch)
 
 
 def newest(watch: Watch, at: float, since: float) -> float:

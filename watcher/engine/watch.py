@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from watcher.engine import schedule
+from watcher.engine.asking import NotAskedError
 from watcher.engine.facts import Surroundings
 from watcher.engine.gather import Gather
 from watcher.engine.lease import Keeper
@@ -32,6 +33,9 @@ _TOGETHER = 100  # watches that one question may serve
 _FIRST_TOGETHER = 16  # whole histories are held in memory
 _WRITTEN = 25  # looks in one transaction; those who accept deploys wait for it
 _COMPANY = 1.0  # seconds that a look may wait for others to be written with it
+# Seconds of a step, so that leases last and others are looked at as well: of first looks, each of which learns what is
+# normal from a history that was read for it; of looks that are caught up.
+_LEARNING, _CATCHING_UP = 120.0, 20.0
 
 
 class Watcher:
@@ -48,9 +52,11 @@ class Watcher:
         rollbacks_per_hour: int = 3,
         freezes: Mapping[str, Sequence[Freeze]] = MappingProxyType({}),
         rhythm: Rhythm | None = None,
+        progress: Callable[[], None] = lambda: None,
     ) -> None:
         """`rollbacks_per_hour`: how many of all services together may go without a person's word. `freezes`: service ->
         those of the configuration, which hold for watches that began under another, too. `rhythm`: of later looks.
+        `progress` is called at every little of a long step.
         """
         self._database = database
         self._gather = gather
@@ -59,11 +65,14 @@ class Watcher:
         self._base_url = base_url
         self._log = log
         self._rhythm = rhythm or Rhythm()
+        self._progress = progress
         self._looker = Looker(database, gather, base_url)
         self._recorder = Recorder(database, base_url, rollbacks_per_hour, freezes)
 
     def step(self, now: float, stopping: Callable[[], bool], *, first: bool | None = None) -> bool:
-        """Claims due watches and makes every look that is due on them; whether there was one.
+        """Claims due watches and makes the looks that are due on them; whether there was one.
+
+        What would take too long is given back, still due.
 
         `first`: only watches that were never looked at, or only others; learning what is normal must not delay looks.
         """
@@ -84,20 +93,33 @@ class Watcher:
 
     def _look_at_all(self, taken: Sequence[Claim], now: float, stopping: Callable[[], bool]) -> None:
         """Asks for all of them together; what goes wrong with one is raised once the others have been looked at."""
-        waiting, errors = deque(Turn(claim, claim.watch) for claim in taken), list[Exception]()
+        waiting, errors = deque(_turn(claim, now) for claim in taken), list[Exception]()
         try:
             asked = [claim.watch for claim in taken]
             batch = Batch(now, self._gather.ask(asked, now), Surroundings(self._database, asked))
+            began = clock.monotonic()
+            self._leave_unasked(waiting, batch)
             while waiting and not stopping():
+                limit = _LEARNING if waiting[0].gathered is None else _CATCHING_UP
                 made = self._make_some(waiting, batch, stopping, errors)
                 waiting += self._write(made, now, errors)
+                self._progress()
+                if clock.monotonic() - began > limit:
+                    break
         finally:
-            for turn in waiting:
-                self._give_back(turn.claim)
+            self._give_back(waiting)
         for other in errors[1:]:
             self._log.error("look_failed", exception=repr(other))
         if errors:
             raise errors[0]
+
+    def _leave_unasked(self, waiting: deque[Turn], batch: Batch) -> None:
+        """Gives back the watches that a slow source could not be asked for; the store gives the oldest first."""
+        unasked = {watch_id for (watch_id, _), told in batch.told.items() if isinstance(told, NotAskedError)}
+        left = [turn for turn in waiting if turn.watch.id in unasked]
+        for turn in left:
+            waiting.remove(turn)
+        self._give_back(left)
 
     def _make_some(
         self, waiting: deque[Turn], batch: Batch, stopping: Callable[[], bool], errors: list[Exception]
@@ -109,11 +131,11 @@ class Watcher:
             while waiting and not stopping():
                 turns.append(waiting.popleft())
                 made += self._tried(turns[-1], batch, errors)
+                self._progress()
                 if len(made) >= _WRITTEN or clock.monotonic() - began > _COMPANY or (made and made[-1].decides):
                     break
         except StoreUnavailableError:
-            for turn in turns:
-                self._lose(turn.claim)
+            self._lose(turns)
             raise
         return made
 
@@ -140,7 +162,7 @@ class Watcher:
                     again.append(Turn(one.claim, after, one.gathered))
             except StoreUnavailableError as error:
                 # Whether it is there is not known: the next look, here or elsewhere, starts from the store.
-                self._lose(one.claim)
+                self._lose([Turn(one.claim, one.before)])
                 away = error
             except LeaseLostError:
                 self._log.info("watch_lease_lost", watch=one.before.id)
@@ -148,8 +170,7 @@ class Watcher:
             except Exception as error:  # noqa: BLE001  # raised once the others have been looked at
                 errors.append(error)
         if away is not None:
-            for turn in again:
-                self._give_back(turn.claim)
+            self._give_back(again)
             raise away
         return again
 
@@ -166,14 +187,20 @@ class Watcher:
             self._gather.forget(after.id)
         return after
 
-    def _lose(self, claim: Claim) -> None:
-        self._gather.forget(claim.watch.id)
-        self._give_back(claim)
+    def _lose(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            self._gather.forget(turn.watch.id)
+        self._give_back(turns)
 
-    def _give_back(self, claim: Claim) -> None:
-        """Lets others look at once, if the store hears it; else the lease ends by itself."""
+    def _give_back(self, turns: Collection[Turn]) -> None:
+        """Lets others look at once, if the store hears it; else, and where a row is being written, leases just end."""
+        if not turns:
+            return
         with suppress(StoreUnavailableError), self._database.write(alone=False) as tx:
-            claims.release(tx, claim)
+            free = claims.lock_free(tx, [turn.claim for turn in turns])
+            for turn in turns:
+                if turn.claim.watch.id in free:
+                    claims.release(tx, turn.claim)
 
     def _observe(self, before: Watch, outlook: Outlook, at: float, seconds: float) -> None:
         after = outlook.response.watch
@@ -224,6 +251,10 @@ class Watcher:
             watches.log(tx, watch.id, now, "failed", sentence)
             for order in deliver(note(failed, Topic.INCONCLUSIVE, sentence, now, self._base_url), watch.policy, now):
                 orders.add(tx, order)
+
+
+def _turn(claim: Claim, now: float) -> Turn:
+    return Turn(claim, replace(claim.watch, next_look_at=schedule.time_of(claim.watch, now)))
 
 
 def _due(watch: Watch, now: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, current_thread
 
 
 @dataclass(slots=True)
@@ -34,6 +34,10 @@ class Heartbeats:
                 return  # forgotten while it made its last step
             self._beats[loop].last = self._monotonic()
         self._on_beat(loop)
+
+    def progress(self) -> None:
+        """Beats for the loop in whose thread this is called: a long step shows that it goes on."""
+        self.beat(current_thread().name)
 
     def forget(self, loop: str) -> None:
         """The loop is no longer expected to beat."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from watcher.errors import ExternalError, Fault
 from watcher.kit.outside import is_web_url, one_line
 from watcher.kit.redaction import redacted, redacted_url
 from watcher.model.series import Series, Window, empty_series
@@ -24,6 +25,7 @@ from watcher.model.tickets import Ticket, Tickets
 from watcher.ports import Memory, Point, TicketSystem
 
 _OVERLAP = 600.0
+_TURN = 60.0  # seconds that a look waits for another that reads the same
 _SAMPLES = 50
 _DAY = 86400.0
 _SUBJECT, _TEXT, _ID = 200, 1000, 100
@@ -54,8 +56,18 @@ class CountedTickets:
     def fetch(self, signal: Signal, window: Window) -> Series:
         """As the port of metric sources says; a question's first call reads its whole window, later ones little."""
         question = _question(signal.query)
-        with self._lock_of(question):
+        lock = self._lock_of(question)
+        if not lock.acquire(timeout=_TURN):
+            raise ExternalError(
+                "the same question is still being asked for another watch",
+                fault=Fault.OVER_BUDGET,
+                permanent=False,
+                sent=False,
+            )
+        try:
             known = self._catch_up(question, signal.query, window)
+        finally:
+            lock.release()
         complete = min(known.until, window.end)
         grid = window.grid()
         grid = grid[(grid - window.step >= known.since) & (grid <= complete)]

@@ -8,19 +8,16 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import WebUrl, placeholders
 from watcher.kit.expressions import Expression, TimeUnit, find, identifier, kind, malformed, moment
-from watcher.kit.http import Polled
 from watcher.kit.units import Duration
 from watcher.model.series import Window
 from watcher.model.tickets import Ticket, Tickets
 from watcher.ports import Tools
+from watcher.tickets.paging import Listed, Question
 
-_MOST_PAGES = 1000
 
-
-class HttpJsonOptions(Polled):
+class HttpJsonOptions(Listed):
     """Where tickets are listed, and where they stand in the answer."""
 
     url: WebUrl = Field(description="Address; `{start}` and `{end}` of the window are filled in.")
@@ -86,17 +83,18 @@ class HttpJson:
         params = {name: fill(value.get_secret_value()) for name, value in options.params.items()}
         params |= {name: fill(value) for name, value in wanted.params.items()}
         url, first = fill(options.url), params or None
-        for _ in range(_MOST_PAGES):
-            document = self._http.request("GET", url, params=first).json()
+        question = Question(self._http, options)
+        while True:
+            document = question.get(url, params=first).json()
             items = find(options.items, document)
             if not isinstance(items, list):
                 raise malformed(f"items `{options.items}`: expected a list, found {kind(items)}")
+            question.count(len(items))
             yield from items
             following = find(options.next, document) if options.next else None
             if not following:
                 return
             url, first = _same_host(url, following), None
-        raise ExternalError(f"more than {_MOST_PAGES} pages", fault=Fault.TOO_LARGE, permanent=True)
 
     def _ticket(self, item: Any, place: int) -> Ticket:
         options = self._options

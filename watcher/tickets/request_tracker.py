@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -12,19 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import BaseUrl, quoted_answer
 from watcher.kit.expressions import identifier, malformed, moment
-from watcher.kit.http import HttpStatusError, Polled
+from watcher.kit.http import HttpStatusError
 from watcher.kit.units import Duration
 from watcher.model.series import Window
 from watcher.model.tickets import Ticket, Tickets
 from watcher.ports import Tools
+from watcher.tickets.paging import Listed, Question
 
 _PAGE = 100
-_MOST_PAGES = 1000
 # "So long ago" is an hour off over a change to or from summer time; the rest is for clocks that differ.
 _CLOCKS = 3600.0 + 300.0
 
 
-class RequestTrackerOptions(Polled):
+class RequestTrackerOptions(Listed):
     """Where Request Tracker is; either `token`, or `username` and `password`."""
 
     url: BaseUrl = Field(description="Address of Request Tracker, without `/REST/2.0`.")
@@ -69,18 +70,20 @@ class RequestTracker:
         """As the port says; the text is left empty, for it would take one more request a ticket."""
         wanted = RequestTrackerQuery.model_validate(dict(query))
         now = self._now()
+        question = Question(self._http, self._options)
         if wanted.queue is not None:
-            self._check_queue(wanted.queue)
+            self._check_queue(question, wanted.queue)
         items = tuple(
             ticket
-            for ticket in self._listed(_ticket_sql(wanted, now - window.start))
+            for ticket in self._listed(question, _ticket_sql(wanted, now - window.start))
             if window.start < ticket.created_at <= window.end
         )
         return Tickets(items, min(window.end, now - self._options.settle))
 
-    def _listed(self, ticket_sql: str) -> Iterator[Ticket]:
-        for page in range(1, _MOST_PAGES + 1):
+    def _listed(self, question: Question, ticket_sql: str) -> Iterator[Ticket]:
+        for page in count(1):
             answer = self._ask(
+                question,
                 "/REST/2.0/tickets",
                 {
                     "query": ticket_sql,
@@ -95,10 +98,10 @@ class RequestTracker:
             pages = answer.get("pages") if isinstance(answer, dict) else None
             if not isinstance(items, list) or not isinstance(pages, int | float):
                 raise malformed("not a list of tickets")
+            question.count(len(items))
             yield from (self._ticket(item, place) for place, item in enumerate(items))
             if not items or page >= pages:
                 return
-        raise ExternalError(f"more than {_MOST_PAGES * _PAGE} tickets match", fault=Fault.TOO_LARGE, permanent=True)
 
     def _ticket(self, item: Any, place: int) -> Ticket:
         if not isinstance(item, dict):
@@ -111,12 +114,12 @@ class RequestTracker:
             url=f"{self._options.url}/Ticket/Display.html?id={quote(number, safe='')}",
         )
 
-    def _check_queue(self, queue: str) -> None:
+    def _check_queue(self, question: Question, queue: str) -> None:
         """A list of a queue that does not exist is empty, and would pass for silence."""
         if queue in self._queues:
             return
         try:
-            self._ask(f"/REST/2.0/queue/{quote(queue, safe='')}", {})
+            self._ask(question, f"/REST/2.0/queue/{quote(queue, safe='')}", {})
         except HttpStatusError as error:
             if error.response.status == 404 and self._is_request_tracker(error):
                 raise ExternalError(f"there is no queue named {queue}", fault=Fault.QUERY, permanent=True) from None
@@ -131,10 +134,10 @@ class RequestTracker:
         except (ExternalError, AttributeError):
             return False
 
-    def _ask(self, path: str, params: Mapping[str, str]) -> Any:
+    def _ask(self, question: Question, path: str, params: Mapping[str, str]) -> Any:
         url = f"{self._options.url}{path}"
         try:
-            return self._http.request("GET", url, params=params or None, headers=self._headers).json()
+            return question.get(url, params=params or None, headers=self._headers).json()
         except HttpStatusError as error:
             if error.response.status == 400 and self._is_request_tracker(error):
                 said = quoted_answer(error.response.json()["message"], self._options)

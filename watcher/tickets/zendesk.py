@@ -21,20 +21,21 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from watcher.errors import ExternalError, Fault
 from watcher.kit.addresses import BaseUrl
 from watcher.kit.expressions import identifier, malformed, moment
-from watcher.kit.http import Polled
 from watcher.kit.units import Duration
 from watcher.model.series import Window
 from watcher.model.tickets import Ticket, Tickets
 from watcher.ports import HttpResponse, Tools
+from watcher.tickets.paging import Listed, Question, too_many
 
 _PATH = "/api/v2/incremental/tickets/cursor.json"
 _HIDDEN = 60.0  # seconds: the export leaves out what is newer
 _MINUTE = 60.0
 _DAY = 86400.0
+_KEPT = 45 * _DAY
 _TEXT = 1000
 
 
-class ZendeskOptions(Polled):
+class ZendeskOptions(Listed):
     """Where Zendesk is; either `user` and `token`, or `bearer_token` (OAuth)."""
 
     timeout: Duration = Field(default=30.0, gt=0, le=300, description="Seconds for a whole exchange, body included.")
@@ -93,6 +94,13 @@ class _Export:
     caught_up: float = -math.inf
     items: dict[str, _Item] = field(default_factory=dict)
 
+    def forget_until(self, horizon: float) -> None:
+        """Tickets created before `horizon` are held no more."""
+        if horizon <= self.since:
+            return
+        self.since = horizon
+        self.items = {name: item for name, item in self.items.items() if item.ticket.created_at > horizon}
+
 
 class Zendesk:
     """`fetch`; safe to use from several threads, which share one export."""
@@ -108,54 +116,75 @@ class Zendesk:
         self._headers = _headers(options)
         self._lock = threading.Lock()
         self._export: _Export | None = None
+        self._too_far = -math.inf  # an export from here on would hold more than is allowed
         self._asked: deque[float] = deque(maxlen=options.requests_per_minute)
         self._barred_until = -math.inf
 
     def fetch(self, query: Mapping[str, Any], window: Window) -> Tickets:
-        """As the port says. A long history may take several calls: each reads on where the last was rate-limited."""
+        """As the port says. A long history may take several calls: each reads on where the last was rate-limited, or
+        came to the end of its time.
+        """
         wanted = ZendeskQuery.model_validate(dict(query))
-        with self._lock:
+        question = Question(self._http, self._options)
+        if not self._lock.acquire(timeout=question.left()):
+            raise question.late()
+        try:
             export = self._export_since(window.start)
-            self._catch_up(export)
+            self._catch_up(export, question)
+            if window.start < export.since:
+                raise too_many(self._options)
             items = tuple(
                 item.ticket
                 for item in export.items.values()
                 if window.start < item.ticket.created_at <= window.end and wanted.matches(item)
             )
+            export.forget_until(export.caught_up - _KEPT)
             return Tickets(items, min(window.end, export.caught_up - _HIDDEN - self._options.settle))
+        finally:
+            self._lock.release()
 
     def _export_since(self, start: float) -> _Export:
         """The export that reaches back to `start`; begun anew if the present one does not."""
         if self._export is None or start < self._export.since:
             begin = math.floor(min(start, self._now() - _HIDDEN) / _MINUTE - 1) * _MINUTE
+            if begin <= self._too_far:
+                raise too_many(self._options)
             self._export = _Export(begin)
         return self._export
 
-    def _catch_up(self, export: _Export) -> None:
+    def _catch_up(self, export: _Export, question: Question) -> None:
         """Reads until the export has nothing more; what is younger than two requests' due is new enough."""
         if self._now() - export.caught_up < 2 * _MINUTE / self._options.requests_per_minute:
             return
         ended = False
         while not ended:
             now = self._now()
-            page = self._page(export, now)
+            page = self._page(export, question, now)
             ended = page["end_of_stream"]
             for place, raw in enumerate(page["tickets"]):
                 self._keep(export, raw, place, now)
             export.cursor = page["after_cursor"] or export.cursor
+            self._keep_within(export)
             if ended:
                 export.caught_up = now
-        horizon = export.caught_up - 45 * _DAY
-        if export.since < horizon:
-            export.since = horizon
-            export.items = {name: item for name, item in export.items.items() if item.ticket.created_at > horizon}
 
-    def _page(self, export: _Export, now: float) -> dict[str, Any]:
+    def _keep_within(self, export: _Export) -> None:
+        """Of an export that has caught up the oldest tickets go, which were counted; another is given up."""
+        most = self._options.max_tickets
+        if len(export.items) <= most:
+            return
+        if export.caught_up > -math.inf:
+            export.forget_until(sorted(item.ticket.created_at for item in export.items.values())[-most - 1])
+            return
+        self._too_far, self._export = max(self._too_far, export.since), None
+        raise too_many(self._options)
+
+    def _page(self, export: _Export, question: Question, now: float) -> dict[str, Any]:
         self._wait_for_turn(now)
         self._asked.append(now)
         params = {"cursor": export.cursor} if export.cursor else {"start_time": f"{export.since:.0f}"}
         try:
-            answer = self._http.request("GET", self._options.url + _PATH, params=params, headers=self._headers)
+            answer = question.get(self._options.url + _PATH, params=params, headers=self._headers)
         except ExternalError as error:
             if error.fault is Fault.RATE_LIMITED:
                 self._barred_until = now + (_MINUTE if error.retry_after is None else error.retry_after)

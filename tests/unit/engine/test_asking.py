@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from support.made import signal
 
-from watcher.engine.asking import Ask, Observer, answers
+from watcher.engine.asking import Ask, NotAskedError, Observer, answers
 from watcher.errors import ExternalError, Fault
+from watcher.kit import clock
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 
@@ -131,6 +132,28 @@ def test_a_source_that_is_down_is_asked_once_and_others_all_the_same(fault: Faul
     assert len(up.asked) == 1
     assert [isinstance(answer, ExternalError) for answer in found.values()] == [True] * 5 + [False]
     assert seen == [("prom", "w0"), ("other", "w9")]
+
+
+def test_of_a_slow_source_no_more_is_asked_than_leases_allow_but_the_first_watch_has_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed = [0.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: passed[0])
+
+    def slow(_signal: Signal) -> None:
+        passed[0] += 20.0
+
+    asks = [
+        Ask(f"w{number}", f"w{number}", signal(name, query={"who": f"{number} {name}"}), Window(0, 60, STEP))
+        for number in range(3)
+        for name in ("orders", "errors", "latency")
+    ]
+    other = Ask("w9", "w9", signal("level", source="other", query={"who": "z"}), Window(0, 60, STEP))
+    found = answers([*asks, other], {"prom": One(slow), "other": One()}, silent)
+    assert [isinstance(found["w0", name], Series) for name in ("orders", "errors", "latency")] == [True] * 3
+    assert all(isinstance(found[f"w{number}", "errors"], NotAskedError) for number in (1, 2))
+    assert isinstance(found["w9", "level"], Series)
+    assert passed[0] == 60.0
 
 
 def test_an_error_of_ours_is_kept_for_whom_it_concerns() -> None:

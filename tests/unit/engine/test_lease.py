@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import current_thread
 
 from sqlalchemy import text
 from support.made import NOW, deploy, watch
@@ -39,4 +40,16 @@ def test_a_watch_that_another_worker_has_taken_meanwhile_is_kept_for_it(tmp_path
         tx.execute(text("update watches set lease_until = lease_until - 5"))
     keeper.step(NOW)
     assert left(database) < LEASE_SECONDS * 0.6, "nobody uses it any more"
+    database.close()
+
+
+def test_a_loop_that_carries_out_an_order_beats_however_long_the_call_takes(tmp_path: Path) -> None:
+    database = sqlite_store(tmp_path)
+    beaten: list[str] = []
+    keeper = Keeper(database, "a", beaten.append)
+    with keeper.keeping_order("r-1"):
+        keeper.step(NOW)
+        keeper.step(NOW)
+    keeper.step(NOW)
+    assert beaten == [current_thread().name] * 2
     database.close()

@@ -61,3 +61,26 @@ def test_a_supporting_signal_is_not_waited_for_but_tickets_end_the_watch() -> No
     recent["tickets"] = empty_series(60.0, NOW + 7200)
     assert schedule.is_last_ticket_look(both, NOW + 7200, recent)
     assert not schedule.is_last_ticket_look(both, NOW + 7100, recent)
+
+
+def test_missed_looks_follow_at_once_but_those_that_only_wait_take_their_time() -> None:
+    late = NOW + 90_000
+    assert schedule.due(watch(), NOW + 60, late) == NOW + 120
+    assert schedule.due(watch(), NOW + 3600, NOW + 3600.5) == NOW + 3605, "in time"
+    assert schedule.due(watch(), NOW + 3600, late) == late + 5
+    rolled_back = watch(state=WatchState.RECOVERING)
+    assert schedule.due(rolled_back, NOW + 3600, late) == NOW + 3660
+
+
+def test_what_passed_while_nobody_looked_was_no_waiting() -> None:
+    late = NOW + 90_000
+    waits = watch(last_look_at=NOW + 3600, next_look_at=NOW + 3605)
+    assert schedule.time_of(waits, late) == NOW + 3605
+    assert schedule.time_of(waits, NOW + 3605.4) == NOW + 3605
+    assert schedule.time_of(waits, NOW + 3605 + 61) == NOW + 3605
+    assert schedule.time_of(waits, NOW + 3605 + 59) == NOW + 3605 + 55, "a busy machine did look"
+    assert not schedule.gives_up(waits, late)
+    since = watch(last_look_at=NOW + 3600 + 176, next_look_at=late)  # it came back three minutes ago
+    assert (schedule.time_of(since, late + 1), schedule.gives_up(since, late + 1)) == (NOW + 3600 + 181, True)
+    assert schedule.time_of(watch(last_look_at=NOW + 600, next_look_at=NOW + 660), late) == NOW + 660
+    assert schedule.time_of(watch(next_look_at=NOW + 60), late) == NOW + 60

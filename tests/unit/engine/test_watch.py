@@ -16,6 +16,7 @@ from support.made import deploy, service, signal, watch
 from support.orders import an_order
 from support.sqlite_store import sqlite_store
 
+from watcher.engine import schedule
 from watcher.engine.gather import Gather
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
@@ -41,6 +42,7 @@ class MadeShop:
 
     worse_from: float = np.inf
     better_from: float = np.inf
+    complete_until: float = np.inf
     fails: Callable[[Window], None] = field(default=lambda _window: None)
     asked: list[Window] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -61,7 +63,8 @@ class MadeShop:
         draws = np.roll(self._draws, 0 if signal.name == "conversion" else len(signal.name))
         noise = np.sqrt(rate * (1 - rate) * self.totals) * (draws * 2 - 1) * 1.7
         values = np.round(self.totals * rate + noise)
-        whole = Series(self.times, values, STEP, float(self.times[-1]), totals=self.totals)
+        complete = min(float(self.times[-1]), self.complete_until)
+        whole = Series(self.times, values, STEP, complete, totals=self.totals)
         return whole.between(window.start, window.end)
 
 
@@ -243,6 +246,58 @@ def test_a_source_that_is_down_at_a_first_look_after_the_window_is_still_waited_
     house.shop.fails = lambda _window: None
     found = house.look(START + WINDOW + 90, watcher)
     assert found.outcome is Outcome.REGRESSED, found.sentence
+
+
+def comes_back(house: House, at: float, until: float) -> float:
+    """Looks as they fall due from `at` on, each by a process that has just been started; when the watch had ended."""
+    now = at
+    while now < until and not house.watch().ended:
+        house.look(now)
+        now += 5.0
+    return now
+
+
+@pytest.mark.parametrize("looked", [None, START + 600, START + WINDOW + 5])
+@pytest.mark.parametrize("away", [200.0, 30 * 3600.0])
+def test_a_source_that_is_down_when_the_daemon_comes_back_is_waited_for_as_ever(
+    house: House, looked: float | None, away: float
+) -> None:
+    """Long after the window, and be it looked at before or not, or wait for its last points."""
+    waits = looked is not None and looked > START + WINDOW
+    house.shop.worse_from = np.inf if waits else START + 700
+    house.shop.complete_until = START + WINDOW - 3 * STEP
+    open_watch(house)
+    if looked is not None:
+        assert house.look(looked).outcome is None
+    house.shop.complete_until = np.inf
+    house.shop.fails = broken
+    back = START + WINDOW + away
+    assert comes_back(house, back, back + 100) >= back + 100
+    assert house.watch().outcome is None
+    house.shop.fails = lambda _window: None
+    comes_back(house, back + 100, back + 120)
+    found = house.watch()
+    assert found.outcome is (Outcome.HEALTHY if waits else Outcome.REGRESSED), found.sentence
+
+
+@pytest.mark.parametrize("looked", [None, START + 600])
+def test_a_source_that_stays_down_after_the_daemon_came_back_is_given_the_same_grace(
+    house: House, looked: float | None
+) -> None:
+    open_watch(house)
+    if looked is not None:
+        house.look(looked)
+    house.shop.fails = broken
+    back, patience = START + WINDOW + 30 * 3600.0, schedule.grace(house.watch())
+    ended = comes_back(house, back, back + 3 * patience)
+    assert back + patience <= ended <= back + patience + 30
+    done = house.watch()
+    assert (done.outcome, done.reason) == (Outcome.INCONCLUSIVE, Reason.SOURCE_FAILED), done.sentence
+    assert done.rollback_state is None
+    with house.database.read() as tx:
+        last = looks.last(tx, "w-1")
+    assert last is not None
+    assert last.at == START + WINDOW + patience, "what passed meanwhile was no waiting"
 
 
 def test_an_unexpected_error_is_loud_and_pushes_only_this_watch_forward(house: House) -> None:

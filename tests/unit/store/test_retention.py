@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +13,10 @@ import structlog
 from structlog.testing import capture_logs
 from support.made import NOW, decision, deploy, watch
 from support.orders import an_order
+from support.sqlite_store import sqlite_store
 
 from watcher.engine.housekeeping import EVERY, Housekeeper
+from watcher.errors import StoreUnavailableError
 from watcher.model.decision import Outcome, Reason
 from watcher.model.finding import Findings
 from watcher.model.memory import Point
@@ -19,7 +24,7 @@ from watcher.model.order import RollbackState
 from watcher.model.series import Series
 from watcher.model.watch import WatchState
 from watcher.store import deploys, looks, memory, orders, records, watches
-from watcher.store.database import Database
+from watcher.store.database import Database, Tx
 
 DAY = 86400.0
 RETENTION = 30 * DAY
@@ -47,7 +52,9 @@ def old_watch(database: Database, number: int, ended_at: float | None) -> str:
 
 def clean(database: Database, now: float, owner: str = "a") -> list[dict[str, object]]:
     with capture_logs() as logged:
-        Housekeeper(database, RETENTION, 0.0, owner, structlog.get_logger()).step(now)
+        housekeeper = Housekeeper(database, RETENTION, 0.0, owner, structlog.get_logger())
+        while housekeeper.step(now):
+            pass
     return [dict(line) for line in logged]
 
 
@@ -149,3 +156,60 @@ def test_old_drills_go_but_for_the_newest_of_a_service(database: Database) -> No
     with database.read() as tx:
         assert [drill.id for drill in orders.drills(tx, "checkout")] == ["d-3", "waits"]
         assert [drill.id for drill in orders.drills(tx, "search")] == ["e-2"]
+
+
+def test_much_is_cleaned_up_in_steps_that_are_short(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watcher.engine.housekeeping._SLICE", 0.0)
+    now = NOW + 40 * DAY
+    old = [old_watch(database, number, now - RETENTION - 1 - number) for number in range(30)]
+    held: list[float] = []
+    with capture_logs() as logged:
+        housekeeper = Housekeeper(database, RETENTION, 0.0, "a", structlog.get_logger())
+        while housekeeper.step(now + len(held)):
+            held.append(lease(database))
+            with database.write() as tx:
+                assert memory.hold(tx, "housekeeping", "b", EVERY / 2) is None
+    assert len(held) > 12, "five watches a transaction, of points and of looks, and what else there is"
+    assert sorted(held) == held, "the lease is prolonged by each step"
+    assert held[-1] > held[0]
+    (line,) = logged
+    assert (line["event"], line["points"]) == ("points_dropped", 60)
+    assert not any(times_of_points(database, watch_id) for watch_id in old)
+    assert not housekeeper.step(now + 600), "for an hour"
+
+
+def lease(database: Database) -> float:
+    with database.read() as tx:
+        return float(tx.exec_driver_sql("select lease_until from leases where name = 'housekeeping'").scalar_one())
+
+
+def times_of_points(database: Database, watch_id: str) -> list[float]:
+    with database.read() as tx:
+        return list(looks.chart(tx, watch_id, "conversion").times)
+
+
+class Failing(Database):
+    """Its third transaction that writes fails, as when the database is restarted."""
+
+    writes = 0
+
+    @contextmanager
+    def write(self, *, alone: bool = True) -> Iterator[Tx]:
+        self.writes += 1
+        if self.writes == 3:
+            raise StoreUnavailableError("the store failed: gone")
+        with super().write(alone=alone) as tx:
+            yield tx
+
+
+def test_a_store_that_was_away_for_a_moment_is_cleaned_up_at_once_after_it(tmp_path: Path) -> None:
+    now = NOW + 40 * DAY
+    with closing(sqlite_store(tmp_path)) as database:
+        old = [old_watch(database, number, now - RETENTION - 1 - number) for number in range(12)]
+        with closing(Failing(database.url)) as failing:
+            housekeeper = Housekeeper(failing, RETENTION, 0.0, "a", structlog.get_logger())
+            with pytest.raises(StoreUnavailableError):
+                housekeeper.step(now)
+            while housekeeper.step(now + 2.0):
+                pass
+        assert not any(times_of_points(database, watch_id) for watch_id in old)

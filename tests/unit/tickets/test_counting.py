@@ -218,3 +218,29 @@ def test_threads_count_the_same() -> None:
         thread.join()
     assert results
     assert set(results) == {0.0}
+
+
+def test_whoever_waits_too_long_for_another_that_reads_the_same_is_told(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcher.tickets.counting._TURN", 0.1)
+    source = CountedTickets(counted.desk, counted.memory)
+    begun, end = threading.Event(), threading.Event()
+    fetch = counted.desk.fetch
+
+    def slow(query: Mapping[str, Any], window: Window) -> Tickets:
+        begun.set()
+        end.wait(60)
+        return fetch(query, window)
+
+    counted.desk.fetch = slow  # type: ignore[method-assign]
+    window = Window(T0, T0 + 900, STEP)
+    first = threading.Thread(target=source.fetch, args=(SIGNAL, window))
+    first.start()
+    begun.wait(60)
+    with pytest.raises(ExternalError, match="still being asked") as error:
+        source.fetch(SIGNAL, window)
+    assert error.value.fault is Fault.OVER_BUDGET, "the system itself is well"
+    end.set()
+    first.join()
+    assert len(source.fetch(SIGNAL, window)) == 3

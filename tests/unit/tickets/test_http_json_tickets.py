@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from support.fault_server import Answer, FaultServer, Request
 from support.measuring import tools
+from support.stopwatch import Stopwatch
 
 from watcher.errors import ExternalError, Fault
 from watcher.model.series import Window
@@ -79,14 +80,41 @@ def test_pages_are_followed_on_the_same_host_only() -> None:
             fetch(first | {"next": elsewhere}, options=options)
 
 
+def endless(server: FaultServer, page: Answer, **options: Any) -> ExternalError:
+    """What comes of pages that never end."""
+    server.answer = lambda _request: page
+    settings = {"url": server.url, "items": "tickets", "next": "next"} | options
+    with pytest.raises(ExternalError) as error:
+        HttpJson("desk", HttpJsonOptions.model_validate(settings), tools(1.0)).fetch({}, WINDOW)
+    return error.value
+
+
 def test_pages_without_an_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("watcher.tickets.http_json._MOST_PAGES", 20)
+    monkeypatch.setattr("watcher.tickets.paging._MOST_PAGES", 20)
     with FaultServer() as server:
-        server.answer = lambda _request: Answer.of({"tickets": [], "next": "/again"})
-        options = {"url": server.url, "items": "tickets", "next": "next"}
-        with pytest.raises(ExternalError) as error:
-            HttpJson("desk", HttpJsonOptions.model_validate(options), tools(1.0)).fetch({}, WINDOW)
-    assert (error.value.fault, error.value.permanent) == (Fault.TOO_LARGE, True)
+        error = endless(server, Answer.of({"tickets": [], "next": "/again"}))
+        assert len(server.requests) == 20
+    assert (error.fault, error.permanent) == (Fault.TOO_LARGE, True)
+
+
+def test_more_tickets_than_a_question_may_list_are_given_up() -> None:
+    page = {"tickets": [{"id": number, "created_at": at(61)} for number in range(7)], "next": "/again"}
+    with FaultServer() as server:
+        error = endless(server, Answer.of(page), max_tickets=20)
+        assert len(server.requests) == 3
+    assert (error.fault, error.permanent) == (Fault.TOO_LARGE, True)
+    assert str(error) == "more than 20 tickets (`max_tickets`)"
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1, 120.0])
+def test_all_pages_of_a_question_share_one_deadline(delay: float) -> None:
+    """Be they many, each slow, or one that never comes."""
+    page = Answer(200, body=b'{"tickets": [], "next": "/again"}', delay=delay)
+    with FaultServer() as server, Stopwatch() as stopwatch:
+        error = endless(server, page, question_timeout=0.5, timeout=60)
+        assert stopwatch.seconds < 30
+    assert (error.fault, error.permanent) == (Fault.TIMEOUT, False)
+    assert str(error) == "not all pages within 0.5 s (`question_timeout`)"
 
 
 def test_the_window_and_the_question_are_sent() -> None:

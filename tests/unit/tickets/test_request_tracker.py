@@ -149,3 +149,19 @@ def test_who_may_not_see_a_queue_may_see_its_tickets() -> None:
 def test_there_is_one_way_in(options: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="expected token, or username and password"):
         RequestTrackerOptions.model_validate({"url": "http://rt"} | options)
+
+
+def test_a_list_without_an_end_comes_to_a_limit_of_tickets_and_one_of_time() -> None:
+    page = {"items": [{"id": 1, "Created": "2026-01-01T00:00:00Z"}] * 100, "pages": 10_000}
+    with FaultServer() as server:
+        server.answer = lambda _request: Answer.of(page)
+        common = {"url": server.url, "token": "1-14-abc"}
+        limits: list[tuple[dict[str, float], Fault, str]] = [
+            ({"max_tickets": 450}, Fault.TOO_LARGE, "more than 450 tickets (`max_tickets`)"),
+            ({"question_timeout": 0.5}, Fault.TIMEOUT, "not all pages within 0.5 s (`question_timeout`)"),
+        ]
+        for limit, fault, words in limits:
+            options = RequestTrackerOptions.model_validate(common | limit)
+            with pytest.raises(ExternalError) as error:
+                RequestTracker("desk", options, tools(NOW)).fetch({}, Window(0, 600, 300))
+            assert (error.value.fault, str(error.value)) == (fault, words)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,3 +244,59 @@ def test_oauth_needs_no_user(server: FaultServer) -> None:
 def test_there_is_one_way_in(options: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="user and token"):
         ZendeskOptions.model_validate({"url": "https://acme.zendesk.com"} | options)
+
+
+def page(first: int, number: int, *, ended: bool = False, at: str = "2023-11-14T22:00:00Z") -> dict[str, Any]:
+    """That many tickets, by ids from `first` on."""
+    tickets = [{"id": first + place, "created_at": at, "subject": "Help"} for place in range(number)]
+    return {"tickets": tickets, "after_cursor": f"c{first}", "end_of_stream": ended}
+
+
+def test_a_desk_that_is_slow_has_one_deadline_and_is_read_on_from_where_it_was(server: FaultServer) -> None:
+    slow = [Answer(200, body=json.dumps(page(5 * number, 5)).encode(), delay=0.1) for number in range(40)]
+    desk = Desk(server, pages=[*slow, page(900, 5, ended=True)], settings={"question_timeout": 1.0})
+    desk.source._asked = deque(maxlen=1000)  # so slow that it is never asked too often
+    with pytest.raises(ExternalError) as error:
+        desk.fetch()
+    assert (error.value.fault, error.value.permanent) == (Fault.TIMEOUT, False)
+    assert str(error.value) == "not all pages within 1 s (`question_timeout`)"
+    read = len(server.requests)
+    assert 0 < read < 40
+    desk.pages = [page(900, 5, ended=True)]
+    assert len(desk.fetch().items) >= 10
+    assert set(server.requests[-1].query) == {"cursor"}
+
+
+def test_who_waits_for_the_export_of_another_question_has_the_same_deadline(server: FaultServer) -> None:
+    desk = Desk(server, settings={"question_timeout": 0.2})
+    with desk.source._lock, pytest.raises(ExternalError, match="question_timeout") as error:
+        desk.fetch()
+    assert error.value.fault is Fault.TIMEOUT
+    assert not server.requests
+    assert len(desk.fetch().items) == 3
+
+
+def test_an_export_of_more_tickets_than_allowed_is_given_up_and_not_begun_again(server: FaultServer) -> None:
+    desk = Desk(server, pages=[page(0, 8), page(8, 8), page(16, 8)], settings={"max_tickets": 20})
+    for _ in range(2):
+        with pytest.raises(ExternalError) as error:
+            desk.fetch()
+        assert (error.value.fault, error.value.permanent) == (Fault.TOO_LARGE, True)
+        assert str(error.value) == "more than 20 tickets (`max_tickets`)"
+    assert len(server.requests) == 3
+    desk.pages = [page(30, 8, ended=True)]
+    assert len(desk.fetch(start=DAY + 3600).items) == 8, "a question that goes back less far is another"
+
+
+def test_once_it_has_caught_up_the_oldest_tickets_make_room(server: FaultServer) -> None:
+    older = page(0, 15, ended=True, at="2023-11-14T21:00:00Z")
+    newer = page(15, 15, ended=True, at="2023-11-14T22:14:30Z")
+    desk = Desk(server, pages=[older, newer], settings={"max_tickets": 20})
+    assert len(desk.fetch().items) == 15
+    desk.now += 60
+    assert len(desk.fetch(start=NOW - 600).items) == 15
+    assert desk.source._export is not None
+    assert len(desk.source._export.items) == 15
+    desk.pages = [page(0, 30, ended=True)]
+    with pytest.raises(ExternalError, match="max_tickets"):  # what it no longer holds is no silence
+        desk.fetch()
