@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from watcher.engine.gather import Gathered
-from watcher.model.finding import Cause, Findings, State
+from watcher.model.finding import Findings, State
 from watcher.model.record import Known, Record
 from watcher.model.watch import Watch
 from watcher.store import deploys
 from watcher.store.database import Database
 from watcher.store.deploys import Around
-from watcher.verdict import Context, Nearby
+from watcher.verdict import Context, Nearby, shows_harm
 
 NEARBY = 2 * 3600.0  # deploys this long before ours may still be what is seen
 
@@ -20,7 +20,7 @@ NEARBY = 2 * 3600.0  # deploys this long before ours may still be what is seen
 def context_of(
     watch: Watch, failures: Mapping[str, str], others: tuple[Nearby, ...], last_look: bool, last_ticket_look: bool
 ) -> Context:
-    """What the verdict must know of `watch` at one look."""
+    """What the verdict must know of `watch` at one look; `others` are the deploys around it."""
     return Context(
         service=watch.service,
         environment=watch.environment,
@@ -33,6 +33,7 @@ def context_of(
         signals=watch.policy.signals,
         failed_sources=failures,
         nearby=others,
+        depends_on=watch.policy.depends_on,
         last_look=last_look,
         last_ticket_look=last_ticket_look,
     )
@@ -52,15 +53,13 @@ def neighbours(others: Iterable[Around]) -> list[Neighbour]:
 
 
 def nearby(watch: Watch, others: Sequence[Neighbour]) -> tuple[Nearby, ...]:
-    """The other deploys around this one in the same environment, those of the same service first; each oldest first."""
+    """The other deploys around this one in the same environment, oldest first."""
     start = watch.started_at - NEARBY
-    found = [
+    return tuple(
         near
         for deploy_id, near in others
         if near.started_at > start and near.environment == watch.environment and deploy_id != watch.deploy_id
-    ]
-    own = [near for near in found if near.service == watch.service]
-    return (*own, *(near for near in found if near.service != watch.service))
+    )
 
 
 class Surroundings:
@@ -86,11 +85,7 @@ def certain(findings: Findings) -> bool:
 
 def blames(findings: Findings) -> bool:
     """Whether there is harm that somebody did: only then does it matter who else deployed."""
-    return any(
-        finding.state in {State.ALARM, State.SUSPECT}
-        or finding.cause in {Cause.PRE_EXISTING, Cause.SHARED_WITH_CONTROL}
-        for finding in findings.signals
-    )
+    return any(map(shows_harm, findings.signals))
 
 
 def record_of(gathered: Gathered, now: float, *, last_look: bool, last_ticket_look: bool) -> Record:

@@ -86,8 +86,10 @@ class Looker:
             base_url=self._base_url,
             now=now,
         )
-        others = batch.around.of(watch, fresh=certain(findings)) if blames(findings) else ()
-        context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
+        context = context_of(watch, gathered.failures, (), facts.last_look, facts.last_ticket_look)
+        if blames(findings):
+            others = batch.around.of(watch, fresh=certain(findings))
+            context = replace(context, nearby=verdict.telling(context, findings, others))
         decision = verdict.decide(context, findings)
         if decision.outcome is Outcome.REGRESSED:
             facts = self._with_history(facts, watch)
