@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from watcher import __version__
 from watcher.engine.gather import Gathered
+from watcher.model.decision import Decision
 from watcher.model.finding import Findings, State
 from watcher.model.record import Known, Record
 from watcher.model.watch import Watch
@@ -88,11 +90,29 @@ def blames(findings: Findings) -> bool:
     return any(map(shows_harm, findings.signals))
 
 
-def record_of(gathered: Gathered, now: float, *, last_look: bool, last_ticket_look: bool) -> Record:
-    """What a look at `now` (its own time is never later) rests on."""
+def record_of(gathered: Gathered, now: float, context: Context, decision: Decision) -> Record:
+    """What a look made at `now` (its own time is never later) rests on, and what it decided."""
     known = {
         # What is complete beyond now is so for a look as if it were complete up to now; an infinity is not JSON.
         name: Known(min(series.complete_until, now), len(series), series.partial, series.totals is not None)
         for name, series in gathered.recent.items()
     }
-    return Record(gathered.digest, known, last_look, last_ticket_look)
+    return Record(
+        calibration=gathered.digest,
+        signals=known,
+        last_look=context.last_look,
+        last_ticket_look=context.last_ticket_look,
+        neighbours=tuple((near.service, near.version, near.started_at, near.finished_at) for near in context.nearby),
+        decided=decision.signals,
+        version=__version__,
+    )
+
+
+def recorded(record: Record, environment: str) -> tuple[Nearby, ...] | None:
+    """The other deploys that a decision was given; None if they were not recorded."""
+    if record.neighbours is None:
+        return None
+    return tuple(
+        Nearby(service, environment, version, started_at, finished_at)
+        for service, version, started_at, finished_at in record.neighbours
+    )

@@ -95,7 +95,7 @@ class Looker:
             facts = self._with_history(facts, watch)
         blind = blindness.blind_time(watch, findings, gathered.failures, at)
         response = respond.respond(watch, blindness.with_blind_time(decision, watch.blind_seconds + blind), facts)
-        record = record_of(gathered, now, last_look=facts.last_look, last_ticket_look=facts.last_ticket_look)
+        record = record_of(gathered, now, context, decision)
         look = Look(watch.id, at, now, findings, decision, dict(gathered.failures), record)
         return Outlook(look, blindness.told(watch, response, findings, blind, now, self._base_url), blind)
 
