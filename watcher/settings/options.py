@@ -223,6 +223,11 @@ class PolicyOptions(_Section):
         description="How long a required signal may go unmeasured until somebody is told, once a watch. Without it: "
         "15m, or a quarter of `window` if that is less.",
     )
+    depends_on: tuple[str, ...] | None = Field(
+        default=None,
+        description="Names of the services whose deploys can harm this one too: with another deploy at the time of the "
+        "harm nothing is rolled back by itself. `[]`: only its own. Without it: every deploy to the same environment.",
+    )
 
 
 class SignalOptions(_Section):

@@ -186,12 +186,14 @@ def _stored(value: float) -> float | None:
 
 
 def _look(row: Row[Any]) -> Look:
+    record = None if row.record is None else codec.load(Record, row.record)
     decision = Decision(
         outcome=Outcome(row.outcome) if row.outcome else None,
         reason=Reason(row.reason),
         sentence=row.sentence,
         at=row.at,
         score=row.score,
+        signals=(record.decided if record is not None else None) or (),
     )
     return Look(
         watch_id=row.watch_id,
@@ -200,5 +202,5 @@ def _look(row: Row[Any]) -> Look:
         findings=codec.load(Findings, row.findings),
         decision=decision,
         failures=json.loads(row.failures),
-        record=None if row.record is None else codec.load(Record, row.record),
+        record=record,
     )

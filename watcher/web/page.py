@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response, Streamin
 from starlette.concurrency import run_in_threadpool
 
 from watcher.errors import ConflictError, MalformedError, NotFoundError
+from watcher.kit.outside import is_storable
 from watcher.model.watch import Watch
 from watcher.store import rehearsals
 from watcher.verdict.explain import TITLES
@@ -136,9 +137,9 @@ async def act(watch_id: str, action: str, request: Request, web: Context, who: A
 def _act(request: Request, web: Web, who: Principal, watch_id: str, action: str, reason: str) -> Response:
     with web.database.read() as tx:
         found = meant(tx, watch_id)
-    if not 0 < len(reason) <= _LONGEST_REASON:
+    if not 0 < len(reason) <= _LONGEST_REASON or not is_storable(reason):
         return _watch_page(
-            request, web, who, watch_id, 400, f"Please give a reason of at most {_LONGEST_REASON} characters."
+            request, web, who, watch_id, 400, f"Please give a reason of at most {_LONGEST_REASON} plain characters."
         )
     try:
         if action == "stop":

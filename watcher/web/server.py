@@ -8,12 +8,13 @@ import socket
 from threading import Event, Thread
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 from starlette.staticfiles import StaticFiles
 
 from watcher import __version__
-from watcher.errors import WatcherError
+from watcher.errors import MalformedError, WatcherError
 from watcher.kit import clock
+from watcher.kit.outside import is_storable
 from watcher.web import answers, api, drills, hooks, page, probes
 from watcher.web.batches import Batches
 from watcher.web.connections import MOST_CONNECTIONS, PatientProtocol
@@ -21,6 +22,7 @@ from watcher.web.context import Token, Web
 from watcher.web.live import Live
 from watcher.web.middleware import Guard
 from watcher.web.rendering import STATIC
+from watcher.web.schemas import STORABLE
 
 __all__ = ["Server", "Token", "Web", "create_app"]
 
@@ -36,6 +38,7 @@ def create_app(web: Web) -> FastAPI:
         description="Tell of deploys, ask how they did, decide about rollbacks. Times are unix seconds.",
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(_checked_address)],
     )
     app.state.web = web
     app.state.live = Live(web.database)
@@ -45,6 +48,17 @@ def create_app(web: Web) -> FastAPI:
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
+
+
+async def _checked_address(request: Request) -> None:
+    """No id and no name has a control character, and PostgreSQL takes no NUL even to look for it.
+
+    Raises:
+        MalformedError: naming the parameter.
+    """
+    for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
+        if not is_storable(f"{name}{value}"):
+            raise MalformedError(ascii(name)[1:-1][:64], STORABLE)
 
 
 class Server:
