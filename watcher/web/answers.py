@@ -63,6 +63,12 @@ def too_many(seconds: int) -> Response:
     return JSONResponse({"error": f"too many requests: wait {seconds} s"}, 429, {"retry-after": str(seconds)})
 
 
+def busy() -> Response:
+    """The answer to whoever comes while too many others wait for theirs."""
+    headers = {"retry-after": str(_RETRY_SECONDS), "connection": "close"}
+    return JSONResponse({"error": "too many requests are being answered"}, 503, headers)
+
+
 def malformed(field: str, expected: str) -> dict[str, str]:
     """The body of a `400`."""
     return {"error": f"{field}: expected {expected}" if field else f"expected {expected}"} | {
