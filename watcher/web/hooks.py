@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from watcher.errors import MalformedError, NotFoundError, StoreUnavailableError, UnauthenticatedError, WatcherError
@@ -15,6 +16,7 @@ from watcher.ports import ProvedByHead
 from watcher.telemetry.logs import logger
 from watcher.web import answers
 from watcher.web.answers import ErrorView, malformed
+from watcher.web.auth import proving
 from watcher.web.batches import Batches
 from watcher.web.context import Context, Web, web_of
 from watcher.web.receive import receive
@@ -49,10 +51,12 @@ async def hook(name: str, request: Request, web: Context) -> Response:
     adapter, headers = web.hooks[name], lower_headers(request)
     try:
         if isinstance(adapter, ProvedByHead):
-            adapter.verify_head(headers)
+            with proving(request):
+                adapter.verify_head(headers)
         body = await request.body()
         now = web.now()
-        adapter.verify(headers, body, now)
+        with proving(request):
+            adapter.verify(headers, body, now)
     except UnauthenticatedError as error:
         logger("web").warning("hook_unauthenticated", hook=name, why=str(error))
         web.count(name, "unauthenticated")

@@ -18,7 +18,7 @@ from watcher.kit import clock
 from watcher.telemetry.logs import logger
 from watcher.web import answers
 from watcher.web.context import Web
-from watcher.web.limits import Limiter, Rates
+from watcher.web.limits import Limiter
 
 # No inline script or style anywhere: what a ticket or a version says can never run.
 _POLICY = (
@@ -54,7 +54,7 @@ class Guard:
         self._app = app
         self._state = state
         self._busy = busy
-        self._limiter = Limiter(Rates())
+        self._limiter: Limiter = state.limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,8 +74,6 @@ class Guard:
                     *message.get("headers", ()),
                     *_fitting(scope, message, https=web.external_url.startswith("https:")),
                 ]
-                if status == 401 and proves:
-                    self._limiter.failed(client, clock.monotonic())
             await send(message)
 
         try:

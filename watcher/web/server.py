@@ -21,6 +21,7 @@ from watcher.web.batches import Batches
 from watcher.web.connections import PatientProtocol
 from watcher.web.context import Token, Web
 from watcher.web.crowd import MOST_CONNECTIONS, Crowd
+from watcher.web.limits import Limiter
 from watcher.web.live import Live
 from watcher.web.middleware import Guard
 from watcher.web.rendering import STATIC
@@ -44,6 +45,7 @@ def create_app(web: Web) -> FastAPI:
     app.state.web = web
     app.state.live = Live(web.database)
     app.state.batches = Batches(web.database)
+    app.state.limiter = Limiter(web.rates)
     answers.install(app)
     for room in (probes, hooks, api, drills, page):
         app.include_router(room.router)
