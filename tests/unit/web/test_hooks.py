@@ -118,7 +118,9 @@ def test_a_body_that_is_no_object(shown: Running, body: bytes) -> None:
 
 def test_a_body_that_says_it_is_too_large_is_not_even_read(shown: Running) -> None:
     with socket.create_connection(("127.0.0.1", shown.server.port), timeout=60) as connection:
-        connection.sendall(b"POST /hooks/pipeline HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n")
+        connection.sendall(
+            b"POST /hooks/acme-github HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n"
+        )
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 413 ")
 
@@ -126,7 +128,7 @@ def test_a_body_that_says_it_is_too_large_is_not_even_read(shown: Running) -> No
 def test_a_body_that_does_not_say_is_cut_off_while_it_comes(daemon: Running) -> None:
     chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
     with socket.create_connection(("127.0.0.1", daemon.server.port), timeout=60) as connection:
-        connection.sendall(b"POST /hooks/pipeline HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"POST /hooks/acme-github HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
         connection.sendall(chunk * 5)  # 80 KiB, without an end
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 413 ")
@@ -136,12 +138,12 @@ def test_a_body_that_does_not_say_is_cut_off_while_it_comes(daemon: Running) -> 
 def test_a_body_that_drips_does_not_hold_us(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "_BODY_SECONDS", 0.3)
     with socket.create_connection(("127.0.0.1", daemon.server.port), timeout=60) as connection:
-        connection.sendall(b"POST /hooks/pipeline HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+        connection.sendall(b"POST /hooks/acme-github HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-@pytest.mark.parametrize(("path", "route"), [("/hooks/pipeline", "/hooks/{name}"), ("/api/v1/deploys", "")])
+@pytest.mark.parametrize(("path", "route"), [("/hooks/acme-github", "/hooks/{name}"), ("/api/v1/deploys", "")])
 def test_a_sender_that_goes_away_in_the_middle_is_no_error_of_ours(
     daemon: Running, logged: list[MutableMapping[str, Any]], path: str, route: str
 ) -> None:
