@@ -184,7 +184,7 @@ def command_failures(folder: Path) -> dict[str, Failure]:
     plain.write_text("text", encoding="utf-8")
     return {
         "status": Failure({"argv": [sh, "-c", leak + "exit 3"]}, Fault.COMMAND, permanent=True, sent=True),
-        "signal": Failure({"argv": [sh, "-c", leak + "kill -9 $$"]}, Fault.COMMAND, permanent=True, sent=True),
+        "signal": Failure({"argv": [sh, "-c", leak + "kill -9 $$"]}, Fault.COMMAND, permanent=False, sent=True),
         "time": Failure(late, Fault.TIMEOUT, permanent=False, sent=True),
         "missing": Failure({"argv": ["/no/such/program"]}, Fault.COMMAND, permanent=True, sent=False),
         "not executable": Failure({"argv": [str(plain)]}, Fault.COMMAND, permanent=True, sent=False),

@@ -85,13 +85,22 @@ class Actor:
         elif order.state is RollbackState.PLANNED and order.expires_at is not None:
             self._settle(order, payload, RollbackState.EXPIRED, "nobody approved in time", now)
         elif target is None:
-            self._settle(order, payload, RollbackState.FAILED, "the service has no rollback target any more", now)
-        elif order.state is RollbackState.ATTEMPTED and not target.idempotent:
+            gone = "the service has no rollback target any more"
+            if _may_be_out(order):
+                self._settle(order, payload, RollbackState.UNKNOWN, f"{order.detail or STOPPED}; {gone}", now)
+            else:
+                self._settle(order, payload, RollbackState.FAILED, gone, now)
+        elif _may_be_out(order) and not (target.idempotent and self._wanted(order)):
             again = replace(order, attempts=order.attempts + 1)
             result = calls.reconcile(payload, target, order.detail or STOPPED, again.attempts, _ATTEMPTS)
             self._conclude(again, payload, result, now)
         else:
             self._attempt(order, payload, target, now)
+
+    def _wanted(self, order: Order) -> bool:
+        """Whether its watch still wants the rollback; otherwise it is only asked what became of it."""
+        with self._database.read() as tx:
+            return _wants(watches.get(tx, order.watch_id))
 
     def _attempt(self, order: Order, payload: RollbackOrder, target: RollbackTarget, now: float) -> None:
         intent = self._intend(order, payload, now)
@@ -100,7 +109,8 @@ class Actor:
         self._log.info("rollback_attempted", watch=order.watch_id, rollback=order.id, attempt=intent.attempts)
         with self._database.read() as tx:
             orders.check_held(tx, intent)  # the last thing before the call: we may have slept since the intent
-        self._conclude(intent, payload, calls.call(payload, target, intent.attempts, _ATTEMPTS), now)
+        result = calls.call(payload, target, intent.attempts, _ATTEMPTS, out=_may_be_out(order))
+        self._conclude(intent, payload, result, now)
 
     def _conclude(self, order: Order, payload: RollbackOrder, result: calls.Result, now: float) -> None:
         """Writes what a call came to: settled, or to be taken up again."""
@@ -121,11 +131,14 @@ class Actor:
         intent = replace(order, state=RollbackState.ATTEMPTED, attempts=order.attempts + 1, updated_at=now)
         with self._database.write() as tx:
             watch = watches.get(tx, order.watch_id)
-            if watch is None or watch.state in _CANCELLED:
+            if watch is None or not _wants(watch):
+                if _may_be_out(order):  # it was stopped this very moment: the next to take it asks the target
+                    orders.save(tx, order)
+                    return None
                 orders.save(tx, replace(order, state=RollbackState.EXPIRED, next_at=None, updated_at=now))
                 watches.log(tx, order.watch_id, now, "rollback_expired", "its watch ended before it was carried out")
                 return None
-            if order.state is not RollbackState.ATTEMPTED:  # of one that may be out already nothing is taken back
+            if not _may_be_out(order):  # of one that may be out already nothing is taken back
                 if payload.target_version in watches.regressed_versions(tx, watch.service, watch.environment):
                     detail = f"{payload.target_version} was itself judged regressed meanwhile"
                     self._write_settled(tx, order, payload, RollbackState.FAILED, detail, now)
@@ -179,6 +192,15 @@ class Actor:
         message = notes.note(watch, _TOPICS[state], sentence, now, self._base_url)
         for note in notes.deliver(message, watch.policy, now):
             orders.add(tx, note)
+
+
+def _may_be_out(order: Order) -> bool:
+    """Whether a call may have been received: from then on nothing of the order is taken back."""
+    return order.state is RollbackState.ATTEMPTED
+
+
+def _wants(watch: Watch | None) -> bool:
+    return watch is not None and watch.state not in _CANCELLED
 
 
 def _after(watch: Watch, state: RollbackState, now: float) -> Watch:

@@ -107,7 +107,8 @@ class Command:
         status, detail = self._run(argv, order)
         if status:
             said = f"{_ending(status)}{f': {detail}' if detail else ''}"
-            raise ExternalError(f"{PurePath(argv[0]).name}: {said}", fault=Fault.COMMAND, permanent=True)
+            # One that was killed has not said that it failed: it may have done its work.
+            raise ExternalError(f"{PurePath(argv[0]).name}: {said}", fault=Fault.COMMAND, permanent=status > 0)
         return Receipt(accepted=True, detail=detail)
 
     @property

@@ -18,6 +18,7 @@ from support.kept import Kept
 from support.made import NOW, deploy, service, watch
 from support.orders import a_note, an_order
 from support.plain_tools import plain_tools
+from support.programs import free_port
 from support.sqlite_store import sqlite_store
 
 from watcher import registry
@@ -25,7 +26,7 @@ from watcher.engine.act import Actor
 from watcher.engine.send import Sender
 from watcher.kit import clock
 from watcher.model.decision import Outcome
-from watcher.model.order import Hold, RollbackState, Severity, Topic
+from watcher.model.order import Hold, Receipt, RollbackOrder, RollbackState, Severity, Standing, Topic
 from watcher.model.service import Freeze, Mode
 from watcher.model.watch import WatchState
 from watcher.store import codec, deploys, orders, schema, watches
@@ -241,6 +242,157 @@ def test_an_idempotent_target_is_tried_again_first_and_asked_at_the_end(house: H
     assert Topic.ROLLBACK_UNKNOWN not in house.topics()
 
 
+class Calls:
+    """What the target does at each call, in turn (the last one for ever), and what it says when it is asked."""
+
+    def __init__(self, house: House, *answers: Answer | str, check: str | None = None) -> None:
+        self._house = house
+        self._answers = list(answers)
+        self.number = 0
+        self._nowhere = self._made(f"http://127.0.0.1:{free_port()}", check)
+        self._there = self._made(house.receiver.url, check)
+        self._check = check
+        house.receiver.answer = self._answer
+        house.targets["checkout"] = self
+        self.idempotent = True
+
+    @staticmethod
+    def _made(url: str, check: str | None) -> Any:
+        more = {} if check is None else {"check_url": f"{url}/check/{{rollback_id}}"}
+        return adapter("rollback", "webhook", url=f"{url}/rollback", timeout=60, **more)
+
+    def _answer(self, request: Request) -> Answer:
+        if request.path.startswith("/check/"):
+            return Answer.of({"state": self._check})
+        return self._now() if request.path == "/rollback" else Answer(200)
+
+    def _now(self) -> Any:
+        return self._answers[min(self.number, len(self._answers)) - 1]
+
+    def trigger(self, order: RollbackOrder) -> Receipt:
+        self.number += 1
+        made: Receipt = (self._nowhere if self._now() == "refused" else self._there).trigger(order)
+        return made
+
+    @property
+    def can_check(self) -> bool:
+        return self._check is not None
+
+    def check(self, order: RollbackOrder) -> Standing:
+        said: Standing = self._there.check(order)
+        return said
+
+
+LOST = Answer(reset=True)  # it was received, and the answer never came
+
+
+def later(house: House, minutes: int = 30) -> None:
+    for minute in range(minutes):
+        house.drain(NOW + 300 * minute)
+
+
+@pytest.mark.parametrize("then", ["refused", Answer(401), Answer(404), Answer(422), Answer(303), LOST])
+@pytest.mark.parametrize(
+    ("check", "state"),
+    [
+        (None, RollbackState.UNKNOWN),
+        ("done", RollbackState.VERIFIED),
+        ("running", RollbackState.ACCEPTED),
+        ("not_done", RollbackState.FAILED),
+        ("no known word", RollbackState.UNKNOWN),
+    ],
+)
+def test_once_a_call_may_be_out_no_later_failure_says_that_nothing_happened(
+    house: House, then: Answer | str, check: str | None, state: RollbackState
+) -> None:
+    house.plan()
+    Calls(house, LOST, then, check=check)
+    later(house)
+    assert house.order().state is state, house.order().detail
+    if state is RollbackState.UNKNOWN:
+        assert house.topics() == [Topic.ROLLBACK_UNKNOWN]
+        assert house.watch().state is WatchState.RECOVERING
+    if then not in (LOST, Answer(303)):
+        assert "an earlier attempt may have been carried out" in house.order().detail
+
+
+def test_what_was_never_received_may_still_fail_for_certain(house: House) -> None:
+    house.plan()
+    Calls(house, "refused", check="done")
+    later(house)
+    assert house.order().state is RollbackState.FAILED
+    assert (house.order().attempts, house.topics()) == (8, [Topic.ROLLBACK_FAILED])
+
+
+@pytest.mark.parametrize("answer", [Answer(302, {"location": "/done"}), Answer(303), Answer(200, body=b"x" * 2000)])
+@pytest.mark.parametrize(("check", "state"), [("done", RollbackState.VERIFIED), (None, RollbackState.UNKNOWN)])
+def test_an_answer_that_is_no_refusal_is_asked_about(
+    house: House, answer: Answer, check: str | None, state: RollbackState
+) -> None:
+    house.plan()
+    more = {} if check is None else {"check_url": f"{house.receiver.url}/check/{{rollback_id}}"}
+    url = f"{house.receiver.url}/rollback"
+    house.targets["checkout"] = adapter("rollback", "webhook", url=url, timeout=60, max_bytes=1000, **more)
+    house.receiver.answer = lambda request: Answer.of({"state": check}) if "check" in request.path else answer
+    house.drain(NOW)
+    assert house.order().state is state
+    assert house.keys() == ["r-1"]
+
+
+def refused_since(house: House) -> None:
+    """A rollback whose first call may be out, and whose second found nobody."""
+    house.plan()
+    Calls(house, LOST, "refused", check=None)
+    house.drain(NOW)
+    house.drain(NOW + 3)
+    assert house.order().state is RollbackState.ATTEMPTED
+
+
+def test_a_freeze_takes_nothing_back_of_what_may_be_out(house: House) -> None:
+    refused_since(house)
+    repolicied(house, freeze=(Freeze("2027-01-01", "2027-02-01"),))
+    house.drain(NOW + 10)
+    assert (house.order().state, house.order().attempts) == (RollbackState.ATTEMPTED, 3)
+
+
+def test_a_target_version_that_turned_bad_takes_nothing_back_of_what_may_be_out(house: House) -> None:
+    refused_since(house)
+    turned_bad(house)
+    house.drain(NOW + 10)
+    assert (house.order().state, house.order().attempts) == (RollbackState.ATTEMPTED, 3)
+
+
+def test_a_target_that_is_gone_leaves_what_may_be_out_unknown(house: House) -> None:
+    refused_since(house)
+    house.targets.clear()
+    house.drain(NOW + 10)
+    assert house.order().state is RollbackState.UNKNOWN
+    assert house.topics() == [Topic.ROLLBACK_UNKNOWN]
+
+
+@pytest.mark.parametrize(("check", "state"), [("done", RollbackState.VERIFIED), (None, RollbackState.UNKNOWN)])
+def test_of_a_watch_that_was_stopped_meanwhile_the_target_is_only_asked(
+    house: House, check: str | None, state: RollbackState
+) -> None:
+    house.plan()
+    calls = Calls(house, LOST, Answer(202), check=check)
+    house.drain(NOW)
+    decide.stop(house.database, "w-1", by="mara", reason="noise", now=NOW + 1)
+    later(house)
+    assert (house.order().state, calls.number) == (state, 1)
+    assert house.watch().state is WatchState.STOPPED
+
+
+@pytest.mark.parametrize(("check", "state"), [("exit 0", RollbackState.VERIFIED), (None, RollbackState.UNKNOWN)])
+def test_a_program_that_was_killed_is_asked_about(house: House, check: str | None, state: RollbackState) -> None:
+    more = {} if check is None else {"check_argv": ["sh", "-c", check]}
+    house.targets["checkout"] = adapter("rollback", "command", argv=["sh", "-c", "kill -9 $$"], **more)
+    house.plan()
+    house.drain(NOW)
+    assert house.order().state is state
+    assert "was ended by SIGKILL" in house.order().detail
+
+
 def test_an_approval_that_nobody_gives_expires_and_says_so(house: House) -> None:
     house.plan(next_at=NOW + 1800, expires_at=NOW + 1800)
     house.drain(NOW + 1799)
@@ -311,12 +463,16 @@ def test_a_freeze_does_not_stop_a_call_that_may_be_out_already(house: House) -> 
     assert house.order().state is RollbackState.ACCEPTED
 
 
-def test_a_target_version_that_turned_bad_is_not_gone_back_to(house: House) -> None:
-    house.plan()
+def turned_bad(house: House) -> None:
     with house.database.write() as tx:
         deploys.put(tx, deploy(id="d-0", identity="0", version="v1"))
         bad = watch(id="w-0", deploy_id="d-0", version="v1", state=WatchState.SUPERSEDED, outcome=Outcome.REGRESSED)
         watches.open_watch(tx, bad)
+
+
+def test_a_target_version_that_turned_bad_is_not_gone_back_to(house: House) -> None:
+    house.plan()
+    turned_bad(house)
     house.drain(NOW)
     assert not house.keys()
     assert house.order().state is RollbackState.FAILED
