@@ -18,6 +18,7 @@ from watcher.telemetry.metrics import Metrics
 _ATTEMPTS = 12
 _BACKOFF = (2.0, 5.0, 15.0, 60.0, 300.0)
 _ALERT_LIFE = 4 * 3600.0  # an alert that nothing resolves is no longer renewed after this
+_GONE = frozenset({WatchState.SUPERSEDED, WatchState.STOPPED})  # but what is said of that itself is not over by it
 _LOUDNESS = list(Severity)
 
 
@@ -62,7 +63,7 @@ class Sender:
         with self._database.read() as tx:
             watch = watches.get(tx, order.watch_id)
             others = orders.notes_of(tx, order.watch_id)
-        if watch is None or watch.state in (WatchState.SUPERSEDED, WatchState.STOPPED):
+        if watch is None or (watch.state in _GONE and (watch.ended_at is None or order.created_at < watch.ended_at)):
             return True
         return any(
             isinstance(other.payload, Note) and other.payload.resolved and other.created_at >= order.created_at

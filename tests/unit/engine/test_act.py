@@ -553,3 +553,18 @@ def test_an_alert_is_renewed_until_it_is_resolved(house: House) -> None:
     assert len(house.receiver.requests) == 4
     firing, ended = (json.loads(house.receiver.requests[index].body)[0] for index in (2, 3))
     assert clock.parse_iso(firing["endsAt"]) > clock.now() >= clock.parse_iso(ended["endsAt"])
+
+
+@pytest.mark.parametrize(("of_the_end", "sent"), [(True, 2), (False, 1)])
+def test_an_alert_about_a_watch_that_is_gone_is_renewed_only_if_it_tells_of_its_end(
+    house: House, of_the_end: bool, sent: int
+) -> None:
+    house.notifiers["oncall"] = adapter("notifiers", "alertmanager", url=house.receiver.url, renew_every=60)
+    house.receiver.answer = lambda _request: Answer(200)
+    add_note(house, topic=Topic.ROLLBACK_UNKNOWN)
+    house.drain(NOW)
+    gone = replace(house.watch(), state=WatchState.SUPERSEDED, ended_at=NOW if of_the_end else NOW + 1)
+    with house.database.write() as tx:
+        watches.change(tx, gone)
+    house.drain(NOW + 61)
+    assert len(house.receiver.requests) == sent
