@@ -1,4 +1,4 @@
-"""Drains the outbox: intent is stored before a call, its outcome after; a rollback's states live here."""
+"""Carries out the outbox's rollbacks: intent is stored before a call, its outcome after; their states live here."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 from watcher.engine import calls, notes, respond
 from watcher.engine.drill import Driller
 from watcher.engine.lease import Keeper
-from watcher.engine.send import Sender
 from watcher.errors import LeaseLostError
 from watcher.kit import text
 from watcher.model.order import RollbackOrder, RollbackState, Topic
 from watcher.model.service import Freeze
 from watcher.model.watch import Watch, WatchState
 from watcher.ports import RollbackTarget
-from watcher.store import orders, watches
+from watcher.store import order_claims, orders, watches
 from watcher.store.database import Database, Tx
 from watcher.store.orders import Order
 from watcher.telemetry.metrics import Metrics
@@ -37,13 +36,12 @@ _TOPICS = {
 
 
 class Actor:
-    """Carries out what was decided."""
+    """Carries out rollbacks and drills; notes are another's, so that no rollback waits for one to be sent."""
 
     def __init__(
         self,
         database: Database,
         targets: Mapping[str, RollbackTarget],
-        sender: Sender,
         keeper: Keeper,
         metrics: Metrics,
         base_url: str,
@@ -53,7 +51,6 @@ class Actor:
         """`targets`: service name -> its rollback target. `freezes`: service name -> those of the configuration."""
         self._database = database
         self._targets = targets
-        self._sender = sender
         self._keeper = keeper
         self._metrics = metrics
         self._base_url = base_url
@@ -62,9 +59,9 @@ class Actor:
         self._driller = Driller(database, targets, metrics, log)
 
     def step(self, now: float) -> bool:
-        """Claims one due order and carries it out; whether there was one."""
+        """Claims one due rollback or drill and carries it out; whether there was one."""
         with self._database.write(alone=False) as tx:
-            claimed = orders.claim_due(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds)
+            claimed = order_claims.claim_rollbacks(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds)
         for order in claimed:
             with self._keeper.keeping_order(order.id):
                 try:
@@ -72,8 +69,6 @@ class Actor:
                         self._driller.carry_out(order, order.payload, now)
                     elif isinstance(order.payload, RollbackOrder):
                         self._rollback(order, order.payload, now)
-                    else:
-                        self._sender.send(order, order.payload, now)
                 except LeaseLostError:
                     self._log.info("order_lease_lost", order=order.id)
         return bool(claimed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +28,7 @@ from watcher.engine.act import Actor
 from watcher.engine.send import Sender
 from watcher.kit import clock
 from watcher.model.decision import Outcome
-from watcher.model.order import Hold, Receipt, RollbackOrder, RollbackState, Severity, Standing, Topic
+from watcher.model.order import Hold, Note, Receipt, RollbackOrder, RollbackState, Severity, Standing, Topic
 from watcher.model.service import Freeze, Mode
 from watcher.model.watch import WatchState
 from watcher.store import codec, deploys, orders, schema, watches
@@ -48,12 +50,15 @@ class House(Kept):
     def actor(self, owner: str = "a", freezes: Mapping[str, Sequence[Freeze]] = MappingProxyType({})) -> Actor:
         keeper = Patient(self.database, owner)
         metrics, log = Metrics("test"), structlog.get_logger()
-        sender = Sender(self.database, self.notifiers, metrics, log)
-        return Actor(self.database, self.targets, sender, keeper, metrics, "http://watcher", log, freezes)
+        return Actor(self.database, self.targets, keeper, metrics, "http://watcher", log, freezes)
+
+    def sender(self, owner: str = "a") -> Sender:
+        log = structlog.get_logger()
+        return Sender(self.database, self.notifiers, Patient(self.database, owner), Metrics("test"), log)
 
     def drain(self, now: float, actor: Actor | None = None) -> None:
-        actor = actor or self.actor()
-        while actor.step(now):
+        actor, sender = actor or self.actor(), self.sender()
+        while actor.step(now) or any(sender.step(name, now) for name in self.notifiers) or sender.step_unknown(now):
             pass
 
     def order(self) -> Order:
@@ -568,3 +573,67 @@ def test_an_alert_about_a_watch_that_is_gone_is_renewed_only_if_it_tells_of_its_
         watches.change(tx, gone)
     house.drain(NOW + 61)
     assert len(house.receiver.requests) == sent
+
+
+def test_a_rollback_goes_before_notes_that_have_been_due_for_long(house: House) -> None:
+    house.receiver.answer = lambda request: Answer(202 if request.path == "/rollback" else 503)
+    for number in range(20):
+        add_note(house, f"o-{number}", NOW - 100)
+    house.plan()
+    assert house.actor().step(NOW)
+    assert [request.path for request in house.receiver.requests] == ["/rollback"]
+
+
+def test_a_notifier_that_hangs_delays_no_other(house: House) -> None:
+    hung, over = threading.Event(), threading.Event()
+
+    class Hanging:
+        min_severity = Severity.INFO
+
+        def send(self, _note: Note) -> None:
+            hung.set()
+            assert over.wait(60)
+
+    add_note(house)
+    oncall = house.notifiers["oncall"]
+    house.notifiers |= {"oncall": Hanging(), "pager": oncall}
+    with house.database.write() as tx:
+        note = a_note(id="n-2", alert="w-1")
+        orders.add(tx, Order("o-2", "w-1", "pager", note, NoteState.PENDING, NOW, NOW, NOW))
+    sender = house.sender()
+    worker = threading.Thread(target=sender.step, args=("oncall", NOW))
+    worker.start()
+    try:
+        assert hung.wait(60)
+        assert sender.step("pager", NOW)
+        assert note_order(house, "o-2").state is NoteState.SENT
+    finally:
+        over.set()
+        worker.join()
+    assert note_order(house).state is NoteState.SENT
+
+
+def test_a_sender_that_slept_past_its_lease_sends_nothing(house: House) -> None:
+    class Asleep(Patient):
+        """It wakes up only after what it took is another's to take."""
+
+        @contextmanager
+        def keeping_order(self, order_id: str) -> Iterator[None]:
+            with house.database.write() as tx:
+                tx.execute(update(schema.orders).where(schema.orders.c.id == order_id).values(lease_until=1.0))
+            yield
+
+    add_note(house)
+    keeper = Asleep(house.database, "a")
+    assert Sender(house.database, house.notifiers, keeper, Metrics("test"), structlog.get_logger()).step("oncall", NOW)
+    assert not house.receiver.requests
+    house.drain(NOW)
+    assert [request.path for request in house.receiver.requests] == ["/slack"]
+
+
+def test_a_note_to_a_notifier_that_is_configured_no_more_is_given_up(house: House) -> None:
+    add_note(house)
+    house.notifiers.clear()
+    assert house.sender().step_unknown(NOW)
+    assert note_order(house).state is NoteState.FAILED
+    assert not house.sender().step_unknown(NOW)

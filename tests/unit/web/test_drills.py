@@ -17,7 +17,6 @@ from support.web_server import APPROVE, DEPLOY, READ, TOKENS, Running, serving_s
 
 from watcher import registry
 from watcher.engine.act import Actor
-from watcher.engine.send import Sender
 from watcher.kit.signatures import signing_key, verify_standard
 from watcher.store import orders, watches
 from watcher.telemetry.metrics import Metrics
@@ -47,8 +46,7 @@ def carry_out(seeded: Seeded, receiver: FaultServer, kind: str = "webhook", **op
     target = adapter("checkout", adapter.Options(**options), plain_tools())
     metrics, log = Metrics("test"), structlog.get_logger()
     keeper = Patient(seeded.database, "a")
-    sender = Sender(seeded.database, {}, metrics, log)
-    actor = Actor(seeded.database, {"checkout": target}, sender, keeper, metrics, "http://watcher", log)
+    actor = Actor(seeded.database, {"checkout": target}, keeper, metrics, "http://watcher", log)
     while actor.step(seeded.now):
         pass
     return metrics
