@@ -19,6 +19,7 @@ from watcher.ports import RollbackTarget
 from watcher.store import order_claims, orders, watches
 from watcher.store.database import Database, Tx
 from watcher.store.orders import Order
+from watcher.store.restored import restored_at
 from watcher.telemetry.metrics import Metrics
 from watcher.verdict import restraint
 
@@ -93,9 +94,10 @@ class Actor:
             self._attempt(order, payload, target, now)
 
     def _wanted(self, order: Order) -> bool:
-        """Whether its watch still wants the rollback; otherwise it is only asked what became of it."""
+        """Whether its watch still wants the rollback; otherwise the target is only asked what became of it."""
         with self._database.read() as tx:
-            return _wants(watches.get(tx, order.watch_id))
+            since = restored_at(tx, order.watch_id)
+            return (since is None or order.created_at > since) and _wants(watches.get(tx, order.watch_id))
 
     def _attempt(self, order: Order, payload: RollbackOrder, target: RollbackTarget, now: float) -> None:
         intent = self._intend(order, payload, now)

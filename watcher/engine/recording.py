@@ -9,14 +9,17 @@ from watcher.engine import respond
 from watcher.engine.bands import keep_bands
 from watcher.engine.gather import Gathered, write_points
 from watcher.errors import LeaseLostError, StoreUnavailableError
-from watcher.model.order import RollbackOrder
+from watcher.model.order import Hold, RollbackOrder
 from watcher.model.service import Freeze
 from watcher.model.watch import Watch
 from watcher.store import claims, looks, orders, records, watches
 from watcher.store.claims import Claim
 from watcher.store.database import Database, Tx
 from watcher.store.looks import Look
-from watcher.verdict.restraint import HOUR, restraint
+from watcher.store.restored import restored_at
+from watcher.verdict.restraint import HOUR, Held, restraint
+
+_RESTORED = Held(Hold.RESTORED, "the store was restored from a backup, and a newer deploy may not be known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +133,12 @@ class Recorder:
         return replace(outlook, response=response)
 
     def _restrained(self, tx: Tx, response: respond.Response, now: float) -> respond.Response:
-        """The response, asking a person where a freeze or a budget forbids to go on alone."""
+        """The response, asking a person where a restored store, a freeze or a budget forbids to go on alone."""
         policy = response.watch.policy
         acts = any(isinstance(order.payload, RollbackOrder) and not order.expires_at for order in response.orders)
         if not acts:
             return response
         spent, added = orders.spent(tx, now - HOUR), self._freezes.get(policy.name, ())
-        held = restraint(policy, spent, self._rollbacks_per_hour, now, added)
+        known = restored_at(tx, response.watch.id) is None
+        held = restraint(policy, spent, self._rollbacks_per_hour, now, added) if known else _RESTORED
         return respond.hold_back(response, held, self._base_url, now) if held else response

@@ -31,7 +31,7 @@ from watcher.model.decision import Outcome
 from watcher.model.order import Hold, Note, Receipt, RollbackOrder, RollbackState, Severity, Standing, Topic
 from watcher.model.service import Freeze, Mode
 from watcher.model.watch import WatchState
-from watcher.store import codec, deploys, orders, schema, watches
+from watcher.store import codec, deploys, orders, restored, schema, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 from watcher.telemetry.metrics import Metrics
@@ -637,3 +637,29 @@ def test_a_note_to_a_notifier_that_is_configured_no_more_is_given_up(house: Hous
     assert house.sender().step_unknown(NOW)
     assert note_order(house).state is NoteState.FAILED
     assert not house.sender().step_unknown(NOW)
+
+
+@pytest.mark.parametrize(("check", "state"), [("done", RollbackState.VERIFIED), (None, RollbackState.UNKNOWN)])
+@pytest.mark.parametrize("before", [RollbackState.PLANNED, RollbackState.APPROVED, RollbackState.ATTEMPTED])
+def test_of_a_restored_store_no_rollback_that_was_under_way_is_called_again(
+    house: House, before: RollbackState, check: str | None, state: RollbackState
+) -> None:
+    """Not even under its own key: the backup may know nothing of a newer deploy, which it would undo."""
+    house.plan(state=before)
+    calls = Calls(house, Answer(202), check=check)
+    with house.database.write() as tx:
+        assert restored.settle(tx) == restored.Settled(watches=1, doubtful=1)
+        tx.execute(update(schema.events).values(at=NOW + 60))
+    later(house)
+    assert (calls.number, house.order().state) == (0, state)
+    assert "the store was restored from a backup" in house.order().detail
+    assert house.topics() == [Topic.ROLLBACK_UNKNOWN if check is None else Topic.ROLLBACK_ACCEPTED]
+
+
+def test_what_was_decided_after_a_restore_is_tried_again_as_ever(house: House) -> None:
+    with house.database.write() as tx:
+        restored.settle(tx)
+    house.plan()
+    calls = Calls(house, LOST, Answer(202))
+    later(house)
+    assert (calls.number, house.order().state) == (2, RollbackState.ACCEPTED)
