@@ -65,6 +65,7 @@ def webhook_options(base: str) -> dict[str, Any]:
         "headers": {"x-token": "header-token-1"},
         "timeout": 60,
         "max_bytes": MOST_BYTES,
+        "heeds_dry_run": True,
     }
 
 
@@ -137,6 +138,15 @@ def test_the_receiver_is_told_the_whole_order_once(rig: Rig, dry_run: bool) -> N
     assert receipt.accepted
     assert rig.received() == [_data(order)]
     assert "run-17" in receipt.detail + receipt.reference
+
+
+def test_a_drill_reaches_only_who_says_that_it_heeds_one(rig: Rig) -> None:
+    plain = [sys.executable, "-c", ""]
+    target = rig.target(heeds_dry_run=False, **({"argv": plain} if rig.kind == "command" else {}))
+    with pytest.raises(ExternalError) as error:
+        target.trigger(an_order(dry_run=True))
+    assert (error.value.permanent, error.value.sent, "heeds_dry_run" in str(error.value)) == (True, False, True)
+    assert rig.received() == []
 
 
 def _data(order: RollbackOrder) -> dict[str, Any]:

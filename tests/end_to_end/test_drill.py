@@ -16,7 +16,10 @@ services:
   checkout:
     signals: &signals
       orders: {source: shop, kind: count, harm: down, counter: orders_total}
-    rollback: {kind: webhook, url: "RECEIVER/rollback", secret: a secret that nobody may see}
+    rollback: {kind: webhook, url: "RECEIVER/rollback", secret: a secret that nobody may see, heeds_dry_run: true}
+  careless:
+    signals: *signals
+    rollback: {kind: webhook, url: "RECEIVER/rollback"}
   search:
     signals: *signals
     rollback: {kind: command, argv: [echo, "would go back to {target_version}, dry run {dry_run}"]}
@@ -58,6 +61,11 @@ def test_a_drill_prints_its_steps(tmp_path: Path) -> None:
                 "unknown   127.0.0.1: answered 403; an earlier attempt may have been carried out",
                 "The rollback target of checkout may or may not have got the order: a rollback would call a person.",
             ],
+        )
+        held = daemon.command("drill", "careless", *NAMED)
+        assert (held.returncode, held.stdout.splitlines()[2]) == (
+            5,
+            "failed    not sent: nothing says that the receiver heeds dry_run (expected heeds_dry_run: true)",
         )
         ran = daemon.command("drill", "search", *NAMED)
         assert (ran.returncode, ran.stdout.splitlines()[2]) == (0, "accepted  would go back to v1, dry run 1")
