@@ -60,9 +60,17 @@ class Actor:
         self._driller = Driller(database, targets, metrics, log)
 
     def step(self, now: float) -> bool:
-        """Claims one due rollback or drill and carries it out; whether there was one."""
+        """Claims one due rollback or drill and carries it out; whether there was one.
+
+        What is due by either clock is: a person's word must not wait for a replica whose clock is behind. An approval
+        runs out by the clock that all share.
+        """
+        owner, lease = self._keeper.owner, self._keeper.lease_seconds
         with self._database.write(alone=False) as tx:
-            claimed = order_claims.claim_rollbacks(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds)
+            moment = self._database.clock.read(tx, now)
+            due = max(now, moment.at)
+            claimed = order_claims.claim_rollbacks(tx, due, owner, 1, lease, expired=moment.surely)
+        now = moment.at
         for order in claimed:
             with self._keeper.keeping_order(order.id):
                 try:

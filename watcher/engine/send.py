@@ -39,7 +39,8 @@ class Sender:
     def step(self, notifier: str, now: float) -> bool:
         """Claims one due note to `notifier` and sends it; whether there was one. One that hangs delays no other."""
         with self._database.write(alone=False) as tx:
-            claimed = order_claims.claim_notes(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds, notifier)
+            due = max(now, self._database.clock.read(tx, now).at)  # rollbacks, and notes of them, are by that clock
+            claimed = order_claims.claim_notes(tx, due, self._keeper.owner, 1, self._keeper.lease_seconds, notifier)
         for order in claimed:
             with self._keeper.keeping_order(order.id):
                 try:

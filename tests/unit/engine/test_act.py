@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from support.kept import Kept
 from support.made import NOW, deploy, service, watch
 from support.orders import a_note, an_order
 from support.plain_tools import plain_tools
+from support.postgresql_server import PostgresqlServer
 from support.programs import free_port
 from support.sqlite_store import sqlite_store
 
@@ -34,6 +35,7 @@ from watcher.model.watch import WatchState
 from watcher.store import codec, deploys, orders, restored, schema, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
+from watcher.store.shared_clock import SharedClock
 from watcher.telemetry.metrics import Metrics
 from watcher.web import decide
 
@@ -663,3 +665,36 @@ def test_what_was_decided_after_a_restore_is_tried_again_as_ever(house: House) -
     calls = Calls(house, LOST, Answer(202))
     later(house)
     assert (calls.number, house.order().state) == (2, RollbackState.ACCEPTED)
+
+
+def test_a_clock_that_is_set_forward_ends_no_approval(house: House) -> None:
+    wall, steady = [NOW], [0.0]
+    house.database.clock = SharedClock(lambda: wall[0], lambda: steady[0])
+    house.plan(next_at=NOW + 1800, expires_at=NOW + 1800)
+    house.drain(NOW)
+    wall[0] += 7200
+    house.drain(wall[0])
+    assert house.order().state is RollbackState.PLANNED
+    decide.decide(house.database, "w-1", approve=True, by="mara", reason="it is bad", now=wall[0])
+    house.drain(wall[0])
+    assert house.order().state is RollbackState.ACCEPTED
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("ahead", [7200.0, -7200.0])
+def test_a_replica_whose_clock_is_off_neither_ends_an_approval_nor_lets_its_word_wait(
+    house: House, postgresql: PostgresqlServer, ahead: float
+) -> None:
+    now = clock.now()
+    with closing(postgresql.migrated()) as database:
+        house.database = database
+        with database.write() as tx:
+            deploys.put(tx, deploy())
+            watches.open_watch(tx, watch(state=WatchState.RECOVERING, policy=service(mode=Mode.ACT)))
+        house.plan(next_at=now + 1800, expires_at=now + 1800)
+        house.drain(now + ahead)
+        assert house.order().state is RollbackState.PLANNED
+        decide.decide(database, "w-1", approve=True, by="mara", reason="it is bad", now=now + ahead)
+        house.drain(now)  # the replica that took the word is gone
+        assert house.order().state is RollbackState.ACCEPTED
+        assert [request.path for request in house.receiver.requests] == ["/rollback", "/slack"]
