@@ -99,7 +99,8 @@ async def store(
         StoreUnavailableError: nothing was stored.
     """
     try:
-        received = await receive(batches, web.matcher, name, parsed, body, now, vendor=vendor)
+        url = web.external_url
+        received = await receive(batches, web.matcher, name, parsed, body, now, vendor=vendor, base_url=url)
     except StoreUnavailableError as error:
         logger("web").error("hook_not_stored", hook=name, error=str(error))
         web.count(name, "unavailable")

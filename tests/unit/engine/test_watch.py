@@ -21,13 +21,14 @@ from watcher.engine.gather import Gather
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
 from watcher.model.decision import Outcome, Reason
-from watcher.model.order import Hold, RollbackOrder, RollbackState, Topic
+from watcher.model.order import Hold, Note, RollbackOrder, RollbackState, Topic
 from watcher.model.series import Series, Window
 from watcher.model.service import Freeze, Harm, Mode, Role, Service, Signal
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, looks, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import Order
+from watcher.store.restored import Settled, settle
 from watcher.telemetry.metrics import Metrics
 
 STEP = 60.0
@@ -144,6 +145,22 @@ def test_a_bad_deploy_is_ordered_back_at_the_first_look_that_is_sure(house: Hous
     assert order.payload.sentence == found.sentence
     assert found.decided_at is not None
     assert found.decided_at <= START + 10 * STEP
+
+
+def test_a_watch_of_a_restored_store_asks_a_person_and_says_why(house: House) -> None:
+    house.shop.worse_from = START
+    open_watch(house)
+    with house.database.write() as tx:
+        assert settle(tx) == Settled(watches=1, doubtful=0)
+    found = house.look(START + WINDOW + 30)
+    assert (found.outcome, found.rollback_held) == (Outcome.REGRESSED, Hold.RESTORED), found.sentence
+    assert house.topics() == [Topic.APPROVAL_WANTED]
+    with house.database.read() as tx:
+        (asked,) = [note.payload for note in orders.notes_of(tx, "w-1")]
+        line = watches.events_of(tx, "w-1")[0]
+    assert isinstance(asked, Note)
+    assert "the store was restored from a backup, and a newer deploy may not be known" in asked.sentence
+    assert (line.event, "rolls nothing back without a person" in line.text) == ("restored", True)
 
 
 def test_a_freeze_that_was_configured_since_holds_for_a_watch_that_runs(house: House) -> None:
