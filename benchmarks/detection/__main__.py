@@ -80,6 +80,16 @@ def _placebos(
     return turns[:most]
 
 
+def _turns(groups: Sequence[str]) -> list[int]:
+    """For each watch which of the sizes in turn: every series has each of them as often, from another one on."""
+    next_of = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    out = []
+    for group in groups:
+        out.append(next_of[group])
+        next_of[group] += 1
+    return out
+
+
 def _injected(
     pool: Executor,
     quiet: Sequence[Case],
@@ -89,10 +99,11 @@ def _injected(
 ) -> tuple[list[Case], list[Result]]:
     """The placebos, then as many with harm, and what all methods made of each."""
     rng = np.random.default_rng(11)
+    turns = _turns([case.group for case in quiet])
     cases = list(quiet)
-    for place, case in enumerate(quiet):
+    for case, turn in zip(quiet, turns, strict=True):
         sizes = changes[case.harm is Harm.UP]
-        cases.append(harmed(case, sizes[place % len(sizes)], "step", rng))
+        cases.append(harmed(case, sizes[turn % len(sizes)], "step", rng))
     results = run_all(pool, [Task(Given(case), 0) for case in cases], title)
     tell(title, results, by)
     return cases, results

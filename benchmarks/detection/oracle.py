@@ -2,7 +2,7 @@
 
 On real traffic no law is known and so no bound. In its place stands the best that one simple scan, or the product's own
 scores, could have done had somebody known each series' placebos and harmed watches before: the threshold of every
-series, and of the scan its one length, chosen after the fact.
+series, and of the scan its one length and kind of residual, chosen after the fact.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from watcher.model.series import Floats
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55)
 ANCHOR = 30  # buckets before the deploy that tell the level
 CLIP = 3.0  # robust s.d.
+NOTHING = -1e9  # before a scan has its length
 ABOVE = 1e-9  # a score must pass the highest placebo's, not reach it
 CHOSEN = "chosen"
 
 
-def residuals(view: View) -> Floats:
-    """What past days and the half hour before did not lead to expect, in robust s.d. and clipped, shape (looks,).
+def residuals(view: View) -> dict[str, Floats]:
+    """What past days and the half hour before did not lead to expect, shape (looks,) each.
 
-    Expected is the median of the same minute of the days before, over seven minutes, at the level before the deploy.
+    `relative` to what was expected: the median of the same minute of the days before, over seven minutes, at the level
+    before the deploy; `clipped`: in robust s.d. of the hour before, clipped.
     """
     day, size = round(86400 / view.step), len(view.history)
     values = np.concatenate([view.history, view.after])
@@ -41,20 +43,23 @@ def residuals(view: View) -> Floats:
     profile = ndimage.uniform_filter1d(np.nan_to_num(profile, nan=float(np.nanmedian(profile))), 7, mode="nearest")
     near = slice(BEFORE - ANCHOR, BEFORE)
     expected = profile * (np.nanmedian(values[begin:][near]) / (float(np.median(profile[near])) or 1.0))
-    off = np.nan_to_num((values[begin:] - expected) / np.maximum(np.abs(expected), 1e-9))
-    hour = off[:BEFORE]
+    known = np.where(expected == 0, np.nan, np.abs(expected))
+    relative = np.nan_to_num((values[begin:] - expected) / known)
+    hour, after = relative[:BEFORE], relative[BEFORE:]
     scatter = 1.4826 * float(np.median(np.abs(hour - np.median(hour)))) or 1e-9
-    return np.asarray(np.clip(off[BEFORE:] / scatter, -CLIP, CLIP), dtype=np.float64)
+    return {"relative": after, "clipped": np.clip(after / scatter, -CLIP, CLIP)}
 
 
 def scans(case: Case) -> dict[str, Floats]:
-    """Each length -> the highest mean so far of as many residuals in a row, all of the watch, shape (looks,)."""
-    total = np.cumsum([np.concatenate([[0.0], residuals(view)]) for view in views(case)], axis=1)
+    """Each residual and length -> the highest mean so far of as many in a row since the deploy, shape (looks,)."""
+    shown = [residuals(view) for view in views(case)]
     out = {}
-    for length in LENGTHS:
-        means = np.full(case.looks, -CLIP)
-        means[length - 1 :] = ((total[:, length:] - total[:, :-length]) / length).max(axis=0)
-        out[str(length)] = np.maximum.accumulate(means)
+    for name in shown[0]:
+        total = np.cumsum([np.concatenate([[0.0], each[name]]) for each in shown], axis=1)
+        for length in LENGTHS:
+            means = np.full(case.looks, NOTHING)
+            means[length - 1 :] = ((total[:, length:] - total[:, :-length]) / length).max(axis=0)
+            out[f"{name} {length}"] = np.maximum.accumulate(means)
     return out
 
 
@@ -76,14 +81,13 @@ def tell(title: str, cases: Sequence[Case], results: Sequence[Result], by: Seque
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # minutes that no day has
         scanned = [replace(each, scores=scans(case)) for case, each in zip(cases, results, strict=True)]
-    lengths = [str(length) for length in LENGTHS]
     rows = {
         f"{PRODUCT}, no hindsight": sum_up(results, PRODUCT, THRESHOLD, by),
         f"{PRODUCT}, best threshold of each series": sum_up(
             with_hindsight(results, [PRODUCT], by[-1]), CHOSEN, 0.0, by
         ),
-        "clipped scan, best threshold and length of each series": sum_up(
-            with_hindsight(scanned, lengths, by[-1]), CHOSEN, 0.0, by
+        "scan of residuals, best threshold and length of each series": sum_up(
+            with_hindsight(scanned, list(scanned[0].scores), by[-1]), CHOSEN, 0.0, by
         ),
     }
     out = [
@@ -97,6 +101,6 @@ def _note(results: Sequence[Result]) -> str:
     each = sum(result.change == 0 for result in results) / len({result.group for result in results})
     return (
         "With hindsight, which nobody has: of each series the threshold that at most 1 % of its own placebos pass (of "
-        f"fewer than 100 none; here it has {each:.0f}; the fewer, the kinder), and of a scan of clipped residuals the "
-        "one length that then finds most."
+        f"fewer than 100 none; here it has {each:.0f}; the fewer, the kinder), and of a scan of residuals the one "
+        "length, and relative or clipped residuals, that then find most."
     )

@@ -24,7 +24,7 @@ from benchmarks.detection.table import design_effect, per_hundred, show
 
 A_HISTORY = 50  # watches without harm
 MOVED = 5  # with each harm
-BESIDE = 2  # of either sort that the peers judge as well; harms take turns
+BESIDE = 1  # of either sort that the peers judge as well; harms take turns
 BY = (15, 30, 60)
 
 
@@ -111,7 +111,7 @@ def textbook(pool: Executor, quiet: int, streams: Sequence[Stream], title: str) 
 
 def _beside(title: str, parts: Mapping[str, Sequence[Result]]) -> None:
     """All methods on the watches that the peers judged as well: of all streams together, then stream by stream."""
-    note = f"Of each history {BESIDE} without harm and {BESIDE} with. A method has one threshold for all streams."
+    note = f"After each history {BESIDE} without harm and {BESIDE} with. A method has one threshold for all streams."
     tell_methods(f"{title}: all methods", [each for part in parts.values() for each in part], BY, note)
     of = min(len(part) for part in parts.values()) // 2
     tell_parts(

@@ -26,25 +26,27 @@ def _case(seed: int) -> Case:
 
 def test_residuals_know_the_days_curve_and_todays_level() -> None:
     off = oracle.residuals(views(_case(1))[0])
-    assert off.shape == (60,)
-    assert abs(off.mean()) < 0.7
-    assert np.abs(off).max() <= oracle.CLIP
+    assert off["relative"].shape == off["clipped"].shape == (60,)
+    assert abs(off["relative"].mean()) < 0.02
+    assert abs(off["clipped"].mean()) < 0.7
+    assert np.abs(off["clipped"]).max() <= oracle.CLIP
 
 
 def test_harm_in_either_direction_is_up() -> None:
     for harm, change in ((Harm.DOWN, -0.3), (Harm.UP, 0.3)):
         moved = harmed(replace(_case(2), harm=harm), change, "step", np.random.default_rng(3))
-        assert oracle.scans(moved)["5"][-1] > 2.5
+        assert oracle.scans(moved)["clipped 5"][-1] > 2.5
+        assert oracle.scans(moved)["relative 34"][-1] == pytest.approx(0.3, abs=0.03)
         better = harmed(replace(_case(2), harm=harm), -change, "step", np.random.default_rng(3))
-        assert oracle.scans(better)["5"][-1] < -1.0
+        assert oracle.scans(better)["clipped 5"][-1] < -1.0
 
 
 def test_a_scan_says_nothing_before_it_has_its_length() -> None:
-    off = oracle.residuals(views(_case(4))[0])
+    off = oracle.residuals(views(_case(4))[0])["relative"]
     scans = oracle.scans(_case(4))
-    assert np.all(scans["55"][:54] == -oracle.CLIP)
-    assert scans["55"][54] == pytest.approx(off[:55].mean())
-    assert scans["1"] == pytest.approx(np.maximum.accumulate(off))
+    assert np.all(scans["relative 55"][:54] == oracle.NOTHING)
+    assert scans["relative 55"][54] == pytest.approx(off[:55].mean())
+    assert scans["relative 1"] == pytest.approx(np.maximum.accumulate(off))
 
 
 def _result(group: str, change: float, **scores: float) -> Result:
@@ -83,4 +85,4 @@ def test_the_table_says_that_it_has_hindsight(capsys: pytest.CaptureFixture[str]
     found = {line.split("|")[1].strip(): line.split("|")[-3].strip() for line in printed.splitlines() if "| " in line}
     assert found[f"{PRODUCT}, no hindsight"] == "0"
     assert found[f"{PRODUCT}, best threshold of each series"] == "100"
-    assert found["clipped scan, best threshold and length of each series"] == "100"
+    assert found["scan of residuals, best threshold and length of each series"] == "100"

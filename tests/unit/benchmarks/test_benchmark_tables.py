@@ -65,8 +65,8 @@ def test_textbook_tables_have_every_method(capsys: pytest.CaptureFixture[str]) -
     _, _, together, apart = capsys.readouterr().out.split("###")[1:]
     assert {row[0] for row in _rows(together)} >= METHODS
     assert {row[0] for row in _rows(apart)} >= METHODS
-    assert "2 placebo watches, 2 with harm" in together
-    assert "2 placebo watches and 2 with harm a stream" in apart
+    assert "1 placebo watches, 1 with harm" in together
+    assert "1 placebo watches and 1 with harm a stream" in apart
 
 
 @pytest.mark.parametrize("with_control", [False, True])
