@@ -282,6 +282,7 @@ class App:
             banded=Bands(),
             observe=self._observe_request,
             count=self._count_deploy,
+            clock_ahead=lambda hook: self.metrics.clock_ahead.labels(hook).inc(),
         )
 
     def _observe_request(self, route: str, method: str, status: int, seconds: float) -> None:

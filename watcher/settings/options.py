@@ -61,7 +61,8 @@ class ServerOptions(_Section):
     )
     tokens: tuple[TokenOptions, ...] = Field(
         default=(),
-        description="Tokens for the page and the API; one with scope `read` is needed when listening beyond loopback.",
+        description="Tokens for the page and the API; one with scope `read` is needed when listening "
+        "beyond loopback, or with an `external_url` beyond it.",
     )
     proxy: ProxyOptions | None = Field(
         default=None, description="Reverse proxies that are trusted. Without it: none, and no header of theirs counts."

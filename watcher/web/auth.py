@@ -36,6 +36,7 @@ SESSION_SECONDS = 12 * 3600
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOCAL = "local user"  # whoever reaches loopback without a token, in the audit log
 _LONGEST_NAME = 100
+_ADDED_BY_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 _scheme = HTTPBearer(auto_error=False, description="A token of the configuration, with the scope that the call needs.")
 
@@ -199,17 +200,17 @@ def check_origin(request: Request, *, must: bool) -> None:
 
 
 def _open_scopes(request: Request, web: Web) -> frozenset[str]:
-    """What needs no token. The host must be ours: another site's name that resolves to loopback is another site. Who
-    comes through a proxy is not local, wherever the proxy is.
+    """What needs no token. The host must be loopback: another site's name that resolves to it is another site. Who
+    comes through a proxy is not local, wherever the proxy is, and whether we know it or only see what proxies add.
     """
-    if not web.loopback or web.proxies.trusted(request.scope) or not _is_loopback(_host(request), web.external_url):
+    if not web.loopback or web.proxies.trusted(request.scope) or not _is_loopback(_host(request)):
+        return frozenset()
+    if any(name in request.headers for name in _ADDED_BY_PROXIES):
         return frozenset()
     return frozenset({READ}) if web.tokens else SCOPES
 
 
-def _is_loopback(netloc: str, external_url: str) -> bool:
-    if netloc and netloc == _netloc(external_url):
-        return True
+def _is_loopback(netloc: str) -> bool:
     try:
         host = urlsplit(f"//{netloc}").hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -106,6 +106,9 @@ async def store(
         web.count(name, "unavailable")
         raise
     web.count(name, received.outcome)
+    if "warning" in received.body and received.outcome != "repeated":
+        web.clock_ahead(name)
+        logger("web").warning("deploy_clock_ahead", hook=name, why=received.body["warning"])
     logger("web").info(
         "deploy_received",
         hook=name,

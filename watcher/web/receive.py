@@ -88,7 +88,7 @@ def _store_event(
     base_url: str,
 ) -> bool:
     """Stores one event and adds its ids to `answer`; whether anything changed."""
-    known = deploys.by_identity(tx, identity)
+    known, off = deploys.by_identity(tx, identity), plan.ahead(event, received_at)
     deploy = plan.merge(known, event, identity=identity, hook=hook, received_at=received_at)
     matched = services.matching(deploy.attributes)
     deploy = replace(deploy, services=tuple(service.name for service in matched))
@@ -97,6 +97,8 @@ def _store_event(
         answer["watch_ids"] += [watch.id for watch in watches.of_deploy(tx, deploy.id)]
         return False
     deploys.put(tx, deploy)
+    if off > plan.CLOCK_TOLERANCE:
+        answer["warning"] = f"its times lie {off:.0f} s ahead of our clock: they were moved back to when we were told"
     if not matched:
         answer["unwatched"] = {
             "reason": "no configured service matches this deploy; it is recorded as unwatched",
@@ -105,8 +107,10 @@ def _store_event(
         return True
     if deploy.phase is Phase.FINISHED:
         for service in matched:
-            begun = _begin(tx, deploy, service, received_at, answer, base_url, new=known is None)
-            answer["watch_ids"].append(begun)
+            watch_id = _begin(tx, deploy, service, received_at, answer, base_url, new=known is None)
+            answer["watch_ids"].append(watch_id)
+            if off > plan.CLOCK_TOLERANCE:
+                watches.log(tx, watch_id, received_at, "clock_ahead", f"of the deploy {answer['warning']}")
     return True
 
 
@@ -123,10 +127,10 @@ def _begin(
         return watch.id
     newer = None
     for other in watches.active(tx, service.name, deploy.environment):
-        if other.finished_at <= watch.finished_at:
-            _supersede(tx, other, deploy, now, base_url)
-        else:
+        if plan.came_late(watch, other):
             newer = other
+        else:
+            _supersede(tx, other, deploy, now, base_url)
     if newer is not None:  # the message came late: the newer deploy is being watched already
         watch = replace(
             watch, state=WatchState.SUPERSEDED, superseded_by=newer.deploy_id, ended_at=now, next_look_at=None

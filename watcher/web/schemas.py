@@ -225,6 +225,7 @@ class DeployAccepted(BaseModel):
     deploy_id: str
     watch_ids: list[str]
     receipt_of: str | None = Field(default=None, description="Id of our rollback that this deploy carries out.")
+    warning: str | None = Field(default=None, description="What to put right although the deploy was taken.")
 
 
 class DecisionRequest(BaseModel):

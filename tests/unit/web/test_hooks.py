@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.seeded_store import Seeded
-from support.web_server import HOOK_TOKEN, Running, serving, web_of
+from support.web_server import HOOK_TOKEN, Running, serving, serving_seeded, web_of
 
 from watcher.store import deploys, watches
 from watcher.store.database import Database
@@ -178,3 +178,14 @@ def test_a_header_that_comes_twice_proves_nothing(shown: Running) -> None:
     with socket.create_connection(("127.0.0.1", shown.server.port), timeout=60) as connection:
         connection.sendall(request + body)
         assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_clock_that_is_ahead_is_answered_with_a_warning_and_counted(seeded: Seeded) -> None:
+    counted: list[str] = []
+    body = {"service": "checkout", "environment": "production", "version": "v77", "finished_at": seeded.now + 7200}
+    headers = {"authorization": f"Bearer {HOOK_TOKEN}"}
+    with serving_seeded(seeded, clock_ahead=counted.append) as running:
+        answers = [running.post("/hooks/pipeline", body, headers=headers) for _ in range(2)]
+    assert [answer.status for answer in answers] == [202, 200]
+    assert all("7200 s ahead" in answer.json()["warning"] for answer in answers)
+    assert counted == ["pipeline"], "the repeat is none"

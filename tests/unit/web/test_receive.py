@@ -176,6 +176,47 @@ def test_who_was_told_of_a_regression_is_told_of_its_end(
     assert [note[0] for note in told(database, old)] == topics
 
 
+def test_a_senders_clock_that_is_ahead_leaves_nothing_unwatched(database: Database) -> None:
+    off = send(database, event(version="v2", at=NOW + 7200, finished_at=NOW + 7200))
+    assert off.status == 202
+    assert "7200 s ahead of our clock" in off.body["warning"]
+    (one,) = off.body["watch_ids"]
+    assert (found(database, one).finished_at, found(database, one).state) == (NOW, WatchState.SCHEDULED)
+    with database.read() as tx:
+        assert "clock_ahead" in [entry.event for entry in watches.events_of(tx, one)]
+    answer = send(database, event(version="v3", at=NOW + 600, finished_at=NOW + 600), now=NOW + 601)
+    assert "warning" not in answer.body
+    (two,) = answer.body["watch_ids"]
+    assert (found(database, one).state, found(database, two).state) == (WatchState.SUPERSEDED, WatchState.SCHEDULED)
+
+
+def test_nor_does_it_after_a_deploy_whose_clock_was_right(database: Database) -> None:
+    (one,) = send(database, event(version="v2")).body["watch_ids"]
+    ahead = event(version="v3", at=NOW + 7800, finished_at=NOW + 7800)
+    (two,) = send(database, ahead, now=NOW + 600).body["watch_ids"]
+    (three,) = send(database, event(version="v4", at=NOW + 900, finished_at=NOW + 900), now=NOW + 901).body["watch_ids"]
+    states = [found(database, watch_id).state for watch_id in (one, two, three)]
+    assert states == [WatchState.SUPERSEDED, WatchState.SUPERSEDED, WatchState.SCHEDULED]
+
+
+def test_a_watch_from_before_that_lies_ahead_is_superseded_too(database: Database) -> None:
+    (one,) = send(database, event(version="v2")).body["watch_ids"]
+    with database.write() as tx:
+        watches.change(tx, replace(found(database, one), finished_at=NOW + 7200))
+    (two,) = send(database, event(version="v3", at=NOW + 600, finished_at=NOW + 600), now=NOW + 600).body["watch_ids"]
+    assert (found(database, one).state, found(database, two).state) == (WatchState.SUPERSEDED, WatchState.SCHEDULED)
+
+
+@pytest.mark.parametrize("behind", [2.0, -2.0])
+def test_replicas_whose_clocks_differ_a_little_keep_the_order_in_which_deploys_came(
+    database: Database, behind: float
+) -> None:
+    (one,) = send(database, event(version="v2", at=NOW, finished_at=NOW)).body["watch_ids"]
+    now = NOW + 1 - behind
+    (two,) = send(database, event(version="v3", at=now, finished_at=now), now=now).body["watch_ids"]
+    assert (found(database, one).state, found(database, two).state) == (WatchState.SUPERSEDED, WatchState.SCHEDULED)
+
+
 def test_a_message_that_comes_late_does_not_supersede_the_newer_deploy(database: Database) -> None:
     (newer,) = send(database, event(version="v3", at=NOW + 60, finished_at=NOW + 60), now=NOW + 61).body["watch_ids"]
     (older,) = send(database, event(), now=NOW + 62).body["watch_ids"]
