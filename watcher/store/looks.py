@@ -19,6 +19,7 @@ from watcher.store import codec
 from watcher.store.database import Tx
 from watcher.store.prepared import Prepared
 from watcher.store.schema import calibrations, looks, points
+from watcher.store.unknown import word
 
 _INSERT = Prepared(insert(looks))
 _APPEND = Prepared(insert(points))
@@ -171,7 +172,7 @@ def _stored(value: float) -> float | None:
 def _look(row: Row[Any]) -> Look:
     decision = Decision(
         outcome=Outcome(row.outcome) if row.outcome else None,
-        reason=Reason(row.reason),
+        reason=word(Reason, row.reason, Reason.UNKNOWN),
         sentence=row.sentence,
         at=row.at,
         score=row.score,

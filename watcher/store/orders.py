@@ -16,6 +16,7 @@ from watcher.store import codec
 from watcher.store.database import Tx, database_time, free_to_take, locked
 from watcher.store.prepared import Prepared
 from watcher.store.schema import orders, spelled
+from watcher.store.unknown import readable, word
 
 ROLLBACK, DRILL, NOTE = "rollback", "drill", "note"
 OPEN_ROLLBACKS = (
@@ -120,9 +121,17 @@ def add(tx: Tx, order: Order) -> None:
 
 
 def claim_due(tx: Tx, now: float, owner: str, limit: int, lease_seconds: float) -> Sequence[Order]:
-    """Takes up to `limit` orders that are due at `now` and that nobody holds, oldest first."""
-    rows = _TAKE.rows(tx, the_time=now, the_owner=owner, most=limit, lease=lease_seconds)
-    return sorted((_order(row) for row in rows), key=lambda order: (order.kind != ROLLBACK, order.created_at))
+    """Takes up to `limit` orders that are due at `now` and that nobody holds, oldest first; what a newer version alone
+    understands is left to it.
+    """
+    left: list[str] = []
+    found: list[Order] = []
+    while not found and (rows := _TAKE.rows(tx, the_time=now, the_owner=owner, most=limit, lease=lease_seconds)):
+        found = readable(tx, rows, _claimed)
+        left += {row.id for row in rows} - {order.id for order in found}
+    if left:
+        tx.execute(update(orders).where(orders.c.id.in_(left)).values(lease_until=0.0))
+    return sorted(found, key=lambda order: (order.kind != ROLLBACK, order.created_at))
 
 
 def save(tx: Tx, order: Order, *, keep_lease: bool = False) -> None:
@@ -217,7 +226,7 @@ def drills(tx: Tx, service: str, limit: int = 10) -> Sequence[Order]:
 
 def notes_of(tx: Tx, watch_id: str) -> Sequence[Order]:
     query = select(orders).where(orders.c.watch_id == watch_id, orders.c.kind == NOTE).order_by(orders.c.created_at)
-    return [_order(row) for row in tx.execute(query)]
+    return readable(tx, tx.execute(query), _order)
 
 
 def waiting_past(tx: Tx, now: float) -> Sequence[Order]:
@@ -259,7 +268,7 @@ def _order(row: Row[Any]) -> Order:
         watch_id=row.watch_id or "",
         target=row.target,
         payload=codec.load(RollbackOrder, row.payload) if is_rollback else codec.load(Note, row.payload),
-        state=RollbackState(row.state) if is_rollback else NoteState(row.state),
+        state=word(RollbackState, row.state, RollbackState.UNKNOWN) if is_rollback else NoteState(row.state),
         created_at=row.created_at,
         updated_at=row.updated_at,
         next_at=row.next_at,
@@ -268,6 +277,14 @@ def _order(row: Row[Any]) -> Order:
         detail=row.detail,
         reference=row.reference,
         decided_by=row.decided_by,
-        held=Hold(row.held) if row.held else None,
+        held=Hold(row.held) if row.held in list(Hold) else None,
         fence=row.fence,
     )
+
+
+def _claimed(row: Row[Any]) -> Order:
+    """`ValueError` if it has a word of a newer version, who alone may go on with it."""
+    order = _order(row)
+    if order.state.value != row.state or (row.held and order.held is None):
+        raise ValueError(f"state {row.state}, held {row.held}")
+    return order
