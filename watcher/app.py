@@ -98,6 +98,7 @@ class App:
         for problem in self.settings.warnings:
             self.log.warning("config_warning", problem=str(problem))
         database = Database(self.settings.store_url.get_secret_value())
+        database.on_unknown = lambda row, why: self.log.warning("written_by_a_newer_version", row=row, why=why)
         self._teardown.callback(database.close)
         adapters = build_adapters(self.settings, database, self.heartbeats.progress)
         keeper = Keeper(database, self.owner, self.heartbeats.beat)

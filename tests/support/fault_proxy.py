@@ -6,13 +6,22 @@ with FaultProxy(prometheus.url) as proxy:
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
 import urllib.error
 import urllib.request
 from email.utils import formatdate
+from pathlib import Path
 from time import time
 from typing import Self
+from urllib.parse import urlencode
 
 from support.fault_server import Answer, FaultServer, Request
+from support.programs import require
 
 from watcher.errors import Fault
 
@@ -40,12 +49,17 @@ FAULTS: dict[str, Fault] = {
     "not_http": Fault.CONNECTION,
     "clock_an_hour_behind": Fault.CLOCK_OFF,
     "clock_an_hour_ahead": Fault.CLOCK_OFF,
+    "speaks_no_tls": Fault.TLS,
+    "certificate_of_nobody": Fault.TLS,
 }
 _HTML = {"content-type": "text/html"}
 
 
 class FaultProxy(FaultServer):
-    """`elsewhere` counts requests that followed a redirect."""
+    """`elsewhere` counts requests that followed a redirect.
+
+    The address is of http, but behind `speaks_no_tls` and `certificate_of_nobody`: see `address`.
+    """
 
     def __init__(self, upstream: str) -> None:
         super().__init__()
@@ -54,10 +68,25 @@ class FaultProxy(FaultServer):
         self.slow = 0.0
         self.elsewhere = 0
         self.answer = self._through
+        self._tls: SelfSigned | None = None
 
     def __enter__(self) -> Self:
         super().__enter__()
         return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._tls is not None:
+            self._tls.close()
+        super().__exit__(*error)
+
+    def address(self, fault: str | None) -> str:
+        """Where clients are to ask while there is that fault."""
+        if fault == "speaks_no_tls":
+            return self.url.replace("http:", "https:")
+        if fault == "certificate_of_nobody":
+            self._tls = self._tls or SelfSigned()
+            return self._tls.url
+        return self.url
 
     def _through(self, request: Request) -> Answer:
         if request.path == "/elsewhere":
@@ -68,7 +97,8 @@ class FaultProxy(FaultServer):
 
     def _forward(self, request: Request) -> Answer:
         headers = {"content-type": request.headers.get("content-type", "application/json")}
-        asked = urllib.request.Request(self._upstream + request.path, request.body or None, headers)
+        query = f"?{urlencode(request.query, doseq=True)}" if request.query else ""
+        asked = urllib.request.Request(self._upstream + request.path + query, request.body or None, headers)
         try:
             with urllib.request.urlopen(asked, timeout=60) as answer:
                 return Answer(answer.status, {"content-type": answer.headers["content-type"]}, answer.read(), self.slow)
@@ -111,3 +141,42 @@ class FaultProxy(FaultServer):
                 200, true.headers, true.body.replace(b',"', b",").replace(b'"]', b"]")
             ),
         }[fault]()
+
+
+class SelfSigned:
+    """Speaks TLS with a certificate that it has made for itself; never gets to see a request."""
+
+    def __init__(self) -> None:
+        (openssl,) = require("openssl")
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.TemporaryDirectory() as name:
+            key, certificate = Path(name) / "key.pem", Path(name) / "certificate.pem"
+            made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+            said = subprocess.run(
+                [*made, "-keyout", str(key), "-out", str(certificate)], capture_output=True, text=True, check=False
+            )
+            assert said.returncode == 0, said.stderr
+            self._context.load_cert_chain(certificate, key)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(60)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:  # closed
+                return
+            client.settimeout(60)
+            with client, contextlib.suppress(OSError), self._context.wrap_socket(client, server_side=True) as secure:
+                secure.recv(1)

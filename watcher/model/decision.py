@@ -42,6 +42,8 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
     # not an outcome yet
     WATCHING = "watching"
+    # of a newer version of this program, which knows its name
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from watcher.model.watch import Watch, WatchState
 from watcher.store.database import Tx, database_time, free_to_take
 from watcher.store.prepared import Prepared
 from watcher.store.schema import spelled, watches
-from watcher.store.watch_rows import OPEN, SELECT, progress, to_watch
+from watcher.store.unknown import readable
+from watcher.store.watch_rows import OPEN, SELECT, progress, to_claimed
 
 
 def _taking(wanted: ColumnElement[bool]) -> Prepared:
@@ -59,12 +60,19 @@ def take_due(
 ) -> Sequence[Claim]:
     """Takes up to `limit` watches that are due at `now` and that nobody holds.
 
-    `first`: only those that were never looked at, or only those that were.
+    `first`: only those that were never looked at, or only those that were. What a newer version alone understands is
+    left to it.
     """
     asked = {"the_time": now, "the_owner": owner, "most": limit, "lease": lease_seconds}
-    fences = {row.id: row.fence for row in _TAKE[first].rows(tx, **asked)}
-    rows = tx.execute(SELECT.where(watches.c.id.in_(fences)).order_by(watches.c.next_look_at)) if fences else ()
-    return [Claim(to_watch(row), fences[row.id]) for row in rows]
+    left: set[str] = set()
+    found: list[Watch] = []
+    while not found and (fences := {row.id: row.fence for row in _TAKE[first].rows(tx, **asked)}):
+        rows = tx.execute(SELECT.where(watches.c.id.in_(fences)).order_by(watches.c.next_look_at))
+        found = readable(tx, rows, to_claimed)
+        left |= fences.keys() - {watch.id for watch in found}
+    if left:
+        tx.execute(update(watches).where(watches.c.id.in_(left)).values(lease_until=0.0))
+    return [Claim(watch, fences[watch.id]) for watch in found]
 
 
 def lock_free(tx: Tx, taken: Sequence[Claim]) -> AbstractSet[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeVar
@@ -56,10 +56,15 @@ class Database:
     def __init__(self, url: str) -> None:
         """`url` is an SQLAlchemy URL of SQLite or PostgreSQL (`postgresql+psycopg://`)."""
         self.url = url
+        self.on_unknown: Callable[[str, str], None] = lambda _row, _why: (
+            None
+        )  # told once of a row that is not understood
+        self._noticed: set[str] = set()
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         self.clock = SharedClock()
         self._writing = Lock()  # SQLite has one writer: queue here rather than poll its lock
         self._engine = sqlite_engine(url) if self._sqlite else postgresql_engine(url)
+        self._engine.update_execution_options(unknown=self._notice)
         self._immediate = self._engine.execution_options(immediate=True)
         self._alone = self._engine.execution_options(alone=True)
 
@@ -125,6 +130,11 @@ class Database:
                 return schema_of(tx).usable
         except StoreUnavailableError:
             return False
+
+    def _notice(self, row_id: str, why: str) -> None:
+        if row_id not in self._noticed:
+            self._noticed.add(row_id)
+            self.on_unknown(row_id, why)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -21,6 +21,7 @@ from watcher.store import codec
 from watcher.store.database import Tx
 from watcher.store.prepared import Prepared
 from watcher.store.schema import calibrations, looks, points
+from watcher.store.unknown import word
 
 _INSERT = Prepared(insert(looks))
 _APPEND = Prepared(insert(points))
@@ -189,7 +190,7 @@ def _look(row: Row[Any]) -> Look:
     record = None if row.record is None else codec.load(Record, row.record)
     decision = Decision(
         outcome=Outcome(row.outcome) if row.outcome else None,
-        reason=Reason(row.reason),
+        reason=word(Reason, row.reason, Reason.UNKNOWN),
         sentence=row.sentence,
         at=row.at,
         score=row.score,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Any
 
-from sqlalchemy import ColumnElement, Float, bindparam, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Float, Row, bindparam, literal_column, or_, select, update
 
 from watcher.model.order import RollbackState
 from watcher.store.database import Tx, database_time, free_to_take
 from watcher.store.orders import DRILL, NOTE, ROLLBACK, NoteState, Order, to_order
 from watcher.store.prepared import Prepared
 from watcher.store.schema import orders, spelled
+from watcher.store.unknown import readable
 
 
 def _taking(due_at: ColumnElement[float | None], *wanted: ColumnElement[bool]) -> Prepared:
@@ -55,15 +57,34 @@ def claim_rollbacks(
     `expired`: which of those that wait for a person are due, by their ends; `now`, unless it is given.
     """
     asked = {"the_time": now, "the_owner": owner, "most": limit, "lease": lease_seconds}
-    rows = _TAKE_ROLLBACKS.rows(tx, the_end=now if expired is None else expired, **asked)
-    return sorted((to_order(row) for row in rows), key=lambda order: (order.kind != ROLLBACK, order.created_at))
+    found = _taken(tx, _TAKE_ROLLBACKS, asked | {"the_end": now if expired is None else expired})
+    return sorted(found, key=lambda order: (order.kind != ROLLBACK, order.created_at))
 
 
 def claim_notes(tx: Tx, now: float, owner: str, limit: int, lease_seconds: float, notifier: str) -> Sequence[Order]:
     """Takes up to `limit` notes to `notifier` that are due at `now` and that nobody holds, oldest first."""
     asked = {"the_time": now, "the_owner": owner, "most": limit, "lease": lease_seconds}
-    rows = _TAKE_NOTES.rows(tx, the_target=notifier, **asked)
-    return sorted((to_order(row) for row in rows), key=lambda order: order.created_at)
+    return sorted(_taken(tx, _TAKE_NOTES, asked | {"the_target": notifier}), key=lambda order: order.created_at)
+
+
+def _taken(tx: Tx, statement: Prepared, asked: Mapping[str, Any]) -> Sequence[Order]:
+    """What was taken; what a newer version alone understands is left to it."""
+    left: list[str] = []
+    found: list[Order] = []
+    while not found and (rows := statement.rows(tx, **asked)):
+        found = readable(tx, rows, _claimed)
+        left += {row.id for row in rows} - {order.id for order in found}
+    if left:
+        tx.execute(update(orders).where(orders.c.id.in_(left)).values(lease_until=0.0))
+    return found
+
+
+def _claimed(row: Row[Any]) -> Order:
+    """`ValueError` if it has a word of a newer version, who alone may go on with it."""
+    order = to_order(row)
+    if order.state.value != row.state or (row.held and order.held is None):
+        raise ValueError(f"state {row.state}, held {row.held}")
+    return order
 
 
 def waited_for(tx: Tx) -> AbstractSet[str]:

@@ -16,6 +16,7 @@ from watcher.store import codec
 from watcher.store.database import Tx, database_time, locked
 from watcher.store.prepared import Prepared
 from watcher.store.schema import orders, spelled
+from watcher.store.unknown import readable, word
 
 ROLLBACK, DRILL, NOTE = "rollback", "drill", "note"
 OPEN_ROLLBACKS = (
@@ -197,7 +198,7 @@ def drills(tx: Tx, service: str, limit: int = 10) -> Sequence[Order]:
 
 def notes_of(tx: Tx, watch_id: str) -> Sequence[Order]:
     query = select(orders).where(orders.c.watch_id == watch_id, orders.c.kind == NOTE).order_by(orders.c.created_at)
-    return [to_order(row) for row in tx.execute(query)]
+    return readable(tx, tx.execute(query), to_order)
 
 
 def count(tx: Tx) -> Mapping[tuple[str, str], int]:
@@ -231,7 +232,7 @@ def to_order(row: Row[Any]) -> Order:
         watch_id=row.watch_id or "",
         target=row.target,
         payload=codec.load(RollbackOrder, row.payload) if is_rollback else codec.load(Note, row.payload),
-        state=RollbackState(row.state) if is_rollback else NoteState(row.state),
+        state=word(RollbackState, row.state, RollbackState.UNKNOWN) if is_rollback else NoteState(row.state),
         created_at=row.created_at,
         updated_at=row.updated_at,
         next_at=row.next_at,
@@ -240,6 +241,6 @@ def to_order(row: Row[Any]) -> Order:
         detail=row.detail,
         reference=row.reference,
         decided_by=row.decided_by,
-        held=Hold(row.held) if row.held else None,
+        held=Hold(row.held) if row.held in list(Hold) else None,
         fence=row.fence,
     )

@@ -13,6 +13,7 @@ from watcher.model.service import Service
 from watcher.model.watch import ENDED, Watch, WatchState
 from watcher.store import codec
 from watcher.store.schema import orders, spelled, watches
+from watcher.store.unknown import word
 
 ROLLBACK = spelled("rollback")
 OPEN = [spelled(state.value) for state in WatchState if state not in ENDED]
@@ -48,8 +49,20 @@ def progress(watch: Watch) -> dict[str, Any]:
     }
 
 
+_WORDS = {"outcome": Outcome, "reason": Reason, "rollback_state": RollbackState, "rollback_held": Hold}
+
+
+def to_claimed(row: Row[Any]) -> Watch:
+    """A row of `SELECT`; `ValueError` if it has a word of a newer version, who alone may go on with it."""
+    for column, words in _WORDS.items():
+        text = getattr(row, column)
+        if text is not None:
+            words(text)
+    return to_watch(row)
+
+
 def to_watch(row: Row[Any]) -> Watch:
-    """A row of `SELECT`."""
+    """A row of `SELECT`, to be shown; what a newer version alone can name is unknown, or `ValueError`."""
     target = codec.load(RollbackOrder, row.rollback_payload).target_version if row.rollback_payload else None
     return Watch(
         id=row.id,
@@ -68,16 +81,16 @@ def to_watch(row: Row[Any]) -> Watch:
         next_look_at=row.next_look_at,
         last_look_at=row.last_look_at,
         outcome=Outcome(row.outcome) if row.outcome else None,
-        reason=Reason(row.reason),
+        reason=word(Reason, row.reason, Reason.UNKNOWN),
         sentence=row.sentence,
         score=row.score,
         decided_at=row.decided_at,
         ended_at=row.ended_at,
         rollback_id=row.rollback_id,
-        rollback_state=RollbackState(row.rollback_state) if row.rollback_state else None,
+        rollback_state=word(RollbackState, row.rollback_state, RollbackState.UNKNOWN) if row.rollback_state else None,
         target_version=target,
         rollback_detail=row.rollback_detail or "",
-        rollback_held=Hold(row.rollback_held) if row.rollback_held else None,
+        rollback_held=Hold(row.rollback_held) if row.rollback_held in list(Hold) else None,
         recovery_until=row.recovery_until,
         recovered=None if row.recovered is None else bool(row.recovered),
         blind_seconds=row.blind_seconds,

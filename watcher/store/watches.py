@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import Text, bindparam, case, func, insert, or_, select, update
 
-from watcher.model.decision import Outcome
+from watcher.model.decision import Outcome, Reason
 from watcher.model.service import Service
 from watcher.model.watch import Watch, WatchState
 from watcher.store import codec
 from watcher.store.database import Tx
 from watcher.store.prepared import Prepared
 from watcher.store.schema import events, orders, watches
+from watcher.store.unknown import readable
 from watcher.store.watch_rows import OPEN, ROLLBACK, SELECT, progress, to_policy, to_watch
 
 _OF_SERVICE = SELECT.where(watches.c.service == bindparam("service"), watches.c.environment == bindparam("environment"))
@@ -22,8 +23,16 @@ _KNOWN = Prepared(select(watches.c.id).where(watches.c.id == bindparam("watch_id
 _ACTIVE = Prepared(_OF_SERVICE.where(watches.c.state.in_(OPEN)).order_by(watches.c.finished_at), locks=watches)
 _HISTORY = _OF_SERVICE.order_by(watches.c.finished_at.desc()).limit(bindparam("most"))
 _INSERT = Prepared(insert(watches))
+_SAID = bindparam("said", type_=Text)
 _CHANGE = Prepared(
-    update(watches).where(watches.c.id == bindparam("the_id")).values(fence=watches.c.fence + 1, lease_until=0.0)
+    update(watches)
+    .where(watches.c.id == bindparam("the_id"))
+    .values(
+        fence=watches.c.fence + 1,
+        lease_until=0.0,
+        # A newer version's word stays.
+        reason=case((_SAID == Reason.UNKNOWN.value, watches.c.reason), else_=_SAID),  # noqa: SIM300  # no Python
+    )
 )
 _LOG = Prepared(insert(events).inline())
 
@@ -51,8 +60,7 @@ def open_watch(tx: Tx, watch: Watch) -> None:
 
 
 def get(tx: Tx, watch_id: str) -> Watch | None:
-    row = _BY_ID.first(tx, watch_id=watch_id)
-    return None if row is None else to_watch(row)
+    return next(iter(readable(tx, _BY_ID.rows(tx, watch_id=watch_id), to_watch)), None)
 
 
 def exists(tx: Tx, watch_id: str) -> bool:
@@ -61,7 +69,7 @@ def exists(tx: Tx, watch_id: str) -> bool:
 
 def of_deploy(tx: Tx, deploy_id: str) -> Sequence[Watch]:
     query = SELECT.where(watches.c.deploy_id == deploy_id).order_by(watches.c.service)
-    return [to_watch(row) for row in tx.execute(query)]
+    return readable(tx, tx.execute(query), to_watch)
 
 
 def ids_by_deploy(tx: Tx, deploy_ids: Iterable[str]) -> Mapping[str, Sequence[str]]:
@@ -92,24 +100,24 @@ def listing(
         query = query.where(watches.c.state == state.value)
     if before is not None:
         query = query.where(watches.c.created_at < before)
-    return [to_watch(row) for row in tx.execute(query)]
+    return readable(tx, tx.execute(query), to_watch)
 
 
 def active(tx: Tx, service: str, environment: str) -> Sequence[Watch]:
     """Watches of a service that have not ended, oldest first."""
-    return [to_watch(row) for row in _ACTIVE.rows(tx, service=service, environment=environment)]
+    return readable(tx, _ACTIVE.rows(tx, service=service, environment=environment), to_watch)
 
 
 def open_policies(tx: Tx) -> Sequence[Service]:
     """The policies of all watches that have not ended, each once."""
-    texts = tx.execute(select(watches.c.policy).where(watches.c.state.in_(OPEN)).distinct()).scalars()
-    return [to_policy(one) for one in texts]
+    query = select(func.min(watches.c.id).label("id"), watches.c.policy).where(watches.c.state.in_(OPEN))
+    return readable(tx, tx.execute(query.group_by(watches.c.policy)), lambda row: to_policy(row.policy))
 
 
 def history(tx: Tx, service: str, environment: str, limit: int = 50) -> Sequence[Watch]:
     """The newest watches of a service by the end of their deploy, newest first."""
     asked = {"service": service, "environment": environment, "most": limit}
-    return [to_watch(row) for row in tx.execute(_HISTORY, asked)]
+    return readable(tx, tx.execute(_HISTORY, asked), to_watch)
 
 
 def regressed_versions(tx: Tx, service: str, environment: str) -> frozenset[str]:
@@ -137,7 +145,8 @@ def change(tx: Tx, watch: Watch) -> None:
     """Writes a watch whoever holds it: for what comes from outside (a newer deploy, a person). A look in flight
     then loses its fence.
     """
-    _CHANGE.write(tx, {"the_id": watch.id, **progress(watch)})
+    changed = progress(watch)
+    _CHANGE.write(tx, {"the_id": watch.id, "said": changed.pop("reason"), **changed})
 
 
 def log(tx: Tx, watch_id: str, at: float, event: str, text: str) -> None:
@@ -162,11 +171,11 @@ def events_of(tx: Tx, watch_id: str) -> Sequence[Event]:
 def find(tx: Tx, any_id: str) -> Sequence[Watch]:
     """The watch with this id, or the watches of the deploy with this id."""
     query = SELECT.where(or_(watches.c.id == any_id, watches.c.deploy_id == any_id)).order_by(watches.c.service)
-    return [to_watch(row) for row in tx.execute(query)]
+    return readable(tx, tx.execute(query), to_watch)
 
 
 def with_rollback(tx: Tx) -> Sequence[Watch]:
     """Watches that have not ended and have a rollback, in whatever state it is."""
     own = select(orders.c.watch_id).where(orders.c.kind == ROLLBACK)
     query = SELECT.where(watches.c.state.in_(OPEN), watches.c.id.in_(own))
-    return [to_watch(row) for row in tx.execute(query)]
+    return readable(tx, tx.execute(query), to_watch)
