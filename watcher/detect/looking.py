@@ -182,7 +182,7 @@ class _Look:
         veto = veto or self._veto(judged, seen, cost, start, harmed=harmed)
         if veto is not None:
             return replace(base, state=State.SUSPECT, cause=veto[0], note=veto[1], **measured)
-        small = doubted and not self._large(effect, judged.verdict.sign, picked=spike is not None)
+        small = doubted and not self._large(effect, judged.verdict.sign)
         if small and harmed:
             note = f"a change, and not surely {max(self.subject.signal.min_effect, 0.0):.0%} off what was expected"
             return replace(base, state=State.QUIET, cause=Cause.NO_HARM, note=note, **measured)
@@ -197,9 +197,8 @@ class _Look:
         kind = Cause.LEVEL_SHIFT if spike is None else Cause.SPIKE
         return replace(base, state=state, cause=kind, score=total, **measured)
 
-    def _large(self, effect: Effect | None, sign: float, *, picked: bool) -> bool:
-        """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side; surely where it
-        was `picked`: one of many buckets.
+    def _large(self, effect: Effect | None, sign: float) -> bool:
+        """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side.
 
         A burst that ends is a steep fall and no harm: only against what was expected at the deploy does it show.
         """
@@ -208,7 +207,7 @@ class _Look:
             return least <= 0
         near = effect.low if sign > 0 else -effect.high
         size = sign * effect.change
-        return (near if picked else size - (size - near) / 1.96 / 2) >= least
+        return size - (size - near) / 1.96 / 2 >= least
 
     def _veto(self, judged: Opinion, seen: Seen, cost: float, start: int, *, harmed: bool) -> tuple[Cause, str] | None:
         """Harm that the control has as well; also where only the control speaks against certain harm."""

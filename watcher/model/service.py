@@ -75,7 +75,7 @@ def default_must_see(min_effect: float) -> float:
     """What a window must be able to show if nobody says: what just passes `min_effect` is measured below it half of the
     time.
     """
-    return max(0.3, 1.5 * min_effect)
+    return max(0.3, round(1.5 * min_effect, 6))
 
 
 @dataclass(frozen=True, slots=True)

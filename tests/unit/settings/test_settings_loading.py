@@ -198,7 +198,7 @@ def test_a_signals_own_defaults(tmp_path: Path) -> None:
     assert (other.control, other.min_effect, other.must_see, other.settle, other.role) == (
         "c",
         0.5,
-        0.5,
+        0.75,
         90.0,
         Role.SUPPORTING,
     )
