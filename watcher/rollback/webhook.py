@@ -34,8 +34,8 @@ class WebhookOptions(Connection):
 
     check_url: SecretStr | None = Field(
         default=None,
-        description="Where to ask (GET) what became of an order after every attempt went unanswered; `{rollback_id}` "
-        "is put in. Never shown.",
+        description="Where to ask (GET) what became of an order that may have been carried out; `{rollback_id}` is put "
+        "in. Never shown.",
     )
     heeds_dry_run: bool = Field(
         default=False,
