@@ -5,6 +5,7 @@ faults classified once.
 from __future__ import annotations
 
 import json as jsonlib
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from watcher.errors import ExternalError, Fault
 from watcher.kit import clock, http_dates, wire
+from watcher.kit.trust import Trust
 from watcher.kit.units import Duration
 
 _CHUNK = 64 * 1024
@@ -34,7 +36,7 @@ class Connection(BaseModel):
     password: SecretStr | None = Field(default=None, description="Password of basic authentication.")
     bearer_token: SecretStr | None = Field(default=None, description="Token of bearer authentication.")
     ca_file: str | None = Field(
-        default=None, description="PEM file of the authorities to trust instead of the system's."
+        default=None, description="PEM file of the authorities to trust instead of the system's (`SSL_CERT_FILE`)."
     )
     cert_file: str | None = Field(default=None, description="PEM file of the client certificate.")
     key_file: str | None = Field(default=None, description="PEM file of the client certificate's key.")
@@ -82,9 +84,20 @@ def _unobserved(_host: str, _seconds: float, _fault: Fault | None) -> None:
 
 
 class _LimitedAdapter(requests.adapters.HTTPAdapter):
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._context = context
+        super().__init__()
+
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
         super().init_poolmanager(*arguments, **more)
         wire.limit(self.poolmanager)
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> tuple[Any, Any]:
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {} if self._context is None else {"ssl_context": self._context, "cert_reqs": "CERT_REQUIRED"}
+
+    def cert_verify(self, *_arguments: Any, **_more: Any) -> None:
+        """Nothing: its base would have the authorities that come with `requests` read for every connection."""
 
 
 class HttpClient:
@@ -97,6 +110,8 @@ class HttpClient:
         self._connection = connection
         self._observer = observer
         self._origin = _origin_of(connection)
+        files = connection.ca_file, connection.cert_file, connection.key_file
+        self._trust = Trust(*files, fallback=requests.utils.DEFAULT_CA_BUNDLE_PATH)
 
     def request(
         self,
@@ -122,8 +137,8 @@ class HttpClient:
             self._check_address(url)
             with requests.Session() as session:
                 session.trust_env = False
-                session.mount("http://", _LimitedAdapter())
-                session.mount("https://", _LimitedAdapter())
+                session.mount("http://", _LimitedAdapter(None))
+                session.mount("https://", _LimitedAdapter(self._context(url)))
                 prepared = session.prepare_request(
                     requests.Request(
                         method,
@@ -141,8 +156,6 @@ class HttpClient:
                     timeout=urllib3.Timeout(total=limit),  # type: ignore[arg-type]  # requests takes it as it is
                     stream=True,
                     allow_redirects=False,
-                    verify=self._connection.ca_file or True,
-                    cert=self._cert(),
                 ) as answer:
                     behind = http_dates.clock_behind(answer.headers)  # before the body, which may take its time
                     body = _read(answer, began + limit, max_bytes or self._connection.max_bytes, _host(url))
@@ -174,9 +187,16 @@ class HttpClient:
         user, password = self._connection.username, self._connection.password
         return (user, password.get_secret_value() if password else "") if user is not None else None
 
-    def _cert(self) -> tuple[str, str] | str | None:
-        cert, key = self._connection.cert_file, self._connection.key_file
-        return (cert, key) if cert and key else cert
+    def _context(self, url: str) -> ssl.SSLContext | None:
+        if urlsplit(url).scheme.lower() != "https":
+            return None
+        try:
+            return self._trust.context()
+        except OSError as error:
+            what = f"{_host(url)}: ca_file, cert_file or key_file cannot be used"
+            raise ExternalError(
+                f"{what}: {error.strerror or 'no PEM file of its kind'}", fault=Fault.TLS, permanent=False, sent=False
+            ) from None
 
 
 def _host(url: str) -> str:
