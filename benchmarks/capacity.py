@@ -43,7 +43,7 @@ services:
     each: %(names)s
     window: 2h
     history: 3d
-    step: 30s
+    step: %(step)ds
     signals:
       conversion: {source: prom, kind: ratio, harm: down, good: orders_total, total: sessions_total}
       errors: {source: prom, kind: ratio, harm: up, bad: errors_total, total: sessions_total}
@@ -55,7 +55,8 @@ _SHORT = 3600  # before now, for watches that begin with a copy
 _STEP = 60
 _SENDERS = 4
 _PATIENCE = 3600.0
-_SETTLE = 30.0
+_STEP_OF_LOOKS = 30.0
+_SETTLED, _AT_MOST = 15.0, 300.0  # seconds in which no more looks are made than fall due; how long that is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _measured(directory: Path, watches: int, arguments: argparse.Namespace) -> R
     first = min(arguments.begin or watches, watches)
     with PrometheusServer(directory / "prometheus", interval="1h") as prometheus:
         prometheus.backfill(history(names, time.time(), first))
-        config = _CONFIG % {"url": prometheus.url, "names": json.dumps(names)}
+        config = _CONFIG % {"url": prometheus.url, "names": json.dumps(names), "step": _STEP_OF_LOOKS}
         with Daemon(directory / "watcher", config) as daemon:
             idle = _memory(daemon)
             begun = _begin(daemon, names[:first])
@@ -137,7 +138,7 @@ def _looked_at(daemon: Daemon, prometheus: PrometheusServer, seconds: float, loa
     process, server = psutil.Process(daemon.pid), _process_of(prometheus)
     while _lags(daemon).get(math.inf, 0.0) < load.watches:  # what a restart forgot is read from the store again
         time.sleep(2.0)
-    time.sleep(_SETTLE)  # what had to wait is caught up
+    _settle(daemon, load.watches)
     before, cpu, server_cpu, queries = _lags(daemon), _cpu(process), _cpu(server), _queries(prometheus)
     began = time.monotonic()
     time.sleep(seconds)
@@ -155,6 +156,16 @@ def _looked_at(daemon: Daemon, prometheus: PrometheusServer, seconds: float, loa
         memory=(_memory(daemon) - load.idle) / load.watches,
         share=spent / (time.monotonic() - began),
     )
+
+
+def _settle(daemon: Daemon, watches: int) -> None:
+    """Waits until what had to wait for a start is caught up, or goes on with what cannot be."""
+    deadline = time.monotonic() + _AT_MOST
+    made = math.inf
+    while made > 1.1 * watches * _SETTLED / _STEP_OF_LOOKS and time.monotonic() < deadline:
+        before = _lags(daemon)[math.inf]
+        time.sleep(_SETTLED)
+        made = _lags(daemon)[math.inf] - before
 
 
 def history(names: Sequence[str], now: float, whole: int | None = None) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
@@ -65,7 +66,7 @@ def _model(tx: Tx, service: str) -> _Model:
 def _put(tx: Tx, model: _Model, policy: Service) -> None:
     name = policy.name
     deploy = replace(model.deploy, id=short_id("d", name), identity=name, services=(name,))
-    ours = {"id": short_id("w", name), "deploy_id": deploy.id, "service": name, "policy": policy}
+    ours: dict[str, Any] = {"id": short_id("w", name), "deploy_id": deploy.id, "service": name, "policy": policy}
     watch = replace(model.watch, **ours)
     deploys.put(tx, deploy)
     watches.open_watch(tx, watch)

@@ -48,6 +48,9 @@ from watcher.web.server import Server, create_app
 
 _LOOKERS = 3  # batches of looks at once: they mostly wait for sources
 _BEGINNERS = 2  # of first looks, which read and learn a whole history
+# Rollbacks at once: a program may take an hour over one, and no other may wait for it. By themselves no more than three
+# an hour go unless a budget says more; a thread that waits costs nothing, and all but the first ask rarely.
+_ACTORS, _ACT_POLL = 8, 1.0
 _POLL = 0.5  # seconds: what falls due meanwhile is asked for together
 _LATE = 2.0  # seconds that a look may be late for that, if its watch is looked at so rarely that they do not matter
 _STOP_SECONDS = 5.0  # for what is in flight; with the server's three the process is gone within ten
@@ -208,8 +211,8 @@ class App:
             Rhythm(_POLL, _LATE),
             self.heartbeats.progress,
         )
-        sender = Sender(database, adapters.notifiers, self.metrics, logs.logger("notify"))
-        actor = Actor(database, adapters.rollbacks, sender, keeper, self.metrics, url, logs.logger("act"), freezes)
+        sender = Sender(database, adapters.notifiers, keeper, self.metrics, logs.logger("notify"))
+        actor = Actor(database, adapters.rollbacks, keeper, self.metrics, url, logs.logger("act"), freezes)
         longest = max((service.history for service in self.settings.services.values()), default=0.0)
         stopping = self.supervisor.stopping.is_set
         housekeeper = Housekeeper(
@@ -226,7 +229,8 @@ class App:
         looking, beginning = partial(watcher.step, first=False), partial(watcher.step, first=True)
         loops = [Loop(f"look-{number}", lambda now: looking(now, stopping), _POLL) for number in range(_LOOKERS)]
         loops += [Loop(f"begin-{number}", lambda now: beginning(now, stopping), _POLL) for number in range(_BEGINNERS)]
-        loops += [Loop(f"act-{number}", actor.step, 0.25) for number in range(2)]
+        loops += [Loop(f"act-{number}", actor.step, _ACT_POLL if number else _POLL / 2) for number in range(_ACTORS)]
+        loops += [Loop(f"tell-{name}", partial(sender.step, name), _POLL) for name in adapters.notifiers]
         loops += [
             self._collecting(policies, keeper, name, source, guards[name])
             for name, source in _collecting(adapters.sources)
@@ -234,6 +238,7 @@ class App:
         loops += [
             Loop("keep-leases", keeper.step, RENEW_SECONDS),
             Loop("housekeeping", housekeeper.step, 60.0),
+            Loop("tell", sender.step_unknown, 10.0),
             Loop("rehearse", rehearser.step, 5.0),
         ]
         if self.settings.heartbeat is not None:
@@ -278,6 +283,7 @@ class App:
             banded=Bands(),
             observe=self._observe_request,
             count=self._count_deploy,
+            clock_ahead=lambda hook: self.metrics.clock_ahead.labels(hook).inc(),
         )
 
     def _observe_request(self, route: str, method: str, status: int, seconds: float) -> None:

@@ -193,6 +193,15 @@ class Intake(Protocol):
         ...
 
 
+@runtime_checkable
+class ProvedByHead(Protocol):
+    """A webhook whose headers alone can show that its sender is none of ours, so that the body need not be read."""
+
+    def verify_head(self, headers: Mapping[str, str]) -> None:
+        """Raises `UnauthenticatedError` if whatever body comes could prove nothing; no input makes it raise another."""
+        ...
+
+
 class RollbackTarget(Protocol):
     """Pulls the team's rollback hook."""
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.detection [--data FOLDER] [--quick]`: every table of docs/detection.md."""
+"""`python -m benchmarks.detection [--data FOLDER] [--quick]`: every table of docs/benchmark.md."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.detection import faults, low_traffic, otava, real
+from benchmarks.detection import faults, low_traffic, oracle, otava, real
 from benchmarks.detection.cases import Case, harmed
 from benchmarks.detection.product import THRESHOLD
-from benchmarks.detection.runs import PRODUCT, Given, Task, run_all, sum_up, tell
+from benchmarks.detection.runs import PRODUCT, Given, Result, Task, run_all, sum_up, tell
+from benchmarks.detection.shapes import shape_tables
 from benchmarks.detection.streams import STREAMS, TICKETS
 from benchmarks.detection.table import show
 from benchmarks.detection.textbook import textbook
 from watcher.model.service import Harm
 
 BY = (15, 30, 60)
-SHAPES = (
-    ("step", -0.5), ("step", -0.2), ("ramp", -0.5), ("ramp", -0.3), ("late", -0.5), ("late", -0.3), ("spike", -0.7),
-    ("step", 0.5), ("ramp", 0.5), ("late", 0.5), ("spike", 1.0), ("step", 1.0),
-)  # fmt: skip
+PARTS = ("real", "faults", "textbook", "low-traffic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +48,15 @@ def real_tables(pool: Executor, found: Sequence[real.Recording], most: int) -> N
             continue
         by = BY if looks >= 60 else (12, 24, 48)
         sizes = ((-0.2, -0.5, -1.0), (0.2, 0.5, 1.0))
-        _injected(pool, quiet, f"Real {name} series, steps of 20 to 100 %", sizes, by)
+        title = f"Real {name} series, steps of 20 to 100 %"
+        cases, results = _injected(pool, quiet, title, sizes, by)
         if low == 1:
+            oracle.tell(f"{title}: beside an oracle", cases, results, by)
             halves = [real.split(case, rng) for case in quiet]
             sizes = ((-0.1, -0.2, -0.3), (0.1, 0.2, 0.3))
             _injected(pool, halves, f"Real {name} series with a control, steps of 10 to 30 %", sizes, by)
-        _shapes(pool, quiet, f"Real {name} series, shapes of harm (the product alone)", by)
+            shape_tables(pool, halves, f"Real {name} series with a control, shapes of harm", by)
+        shape_tables(pool, quiet, f"Real {name} series, shapes of harm", by)
         changes = _some([case for each in series for case in real.labelled(each, days, looks)], most)
         if changes:
             either = [replace(case, harm=Harm.EITHER) for case in quiet]
@@ -79,35 +80,33 @@ def _placebos(
     return turns[:most]
 
 
+def _turns(groups: Sequence[str]) -> list[int]:
+    """For each watch which of the sizes in turn: every series has each of them as often, from another one on."""
+    next_of = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    out = []
+    for group in groups:
+        out.append(next_of[group])
+        next_of[group] += 1
+    return out
+
+
 def _injected(
     pool: Executor,
     quiet: Sequence[Case],
     title: str,
     changes: tuple[tuple[float, ...], tuple[float, ...]],
     by: Sequence[int],
-) -> None:
+) -> tuple[list[Case], list[Result]]:
+    """The placebos, then as many with harm, and what all methods made of each."""
     rng = np.random.default_rng(11)
-    tasks = [Task(Given(case), 0) for case in quiet]
-    for place, case in enumerate(quiet):
+    turns = _turns([case.group for case in quiet])
+    cases = list(quiet)
+    for case, turn in zip(quiet, turns, strict=True):
         sizes = changes[case.harm is Harm.UP]
-        tasks.append(Task(Given(harmed(case, sizes[place % len(sizes)], "step", rng)), 0))
-    tell(title, run_all(pool, tasks, title), by)
-
-
-def _shapes(pool: Executor, quiet: Sequence[Case], title: str, by: Sequence[int]) -> None:
-    rng = np.random.default_rng(13)
-    tasks, out = [], []
-    some = quiet[:: max(len(quiet) // max(len(quiet) // 4, 15), 1)]
-    for label, change in SHAPES:
-        for case in some:
-            turned = replace(case, harm=Harm.DOWN if change < 0 else Harm.UP)
-            tasks.append(Task(Given(harmed(turned, change, label, rng)), 0, peers=False))
-    results = run_all(pool, tasks, title)
-    for label, change in SHAPES:
-        part = [each for each in results if (each.label, each.change) == (label, change)]
-        got = sum_up(part, PRODUCT, THRESHOLD, by)
-        out.append([label, f"{change:+.0%}", str(len(part)), *(f"{100 * got.found[look]:.0f}" for look in by)])
-    show(title, ("harm", "size", "watches", *(f"by {look}" for look in by)), out, "Looks count from the harm's onset.")
+        cases.append(harmed(case, sizes[turn % len(sizes)], "step", rng))
+    results = run_all(pool, [Task(Given(case), 0) for case in cases], title)
+    tell(title, results, by)
+    return cases, results
 
 
 def fault_tables(pool: Executor, folder: Path, most: int) -> None:
@@ -135,6 +134,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
     parser.add_argument("--data", type=Path, help="folder of real series: CSV files and index.json")
     parser.add_argument("--half", choices=("all", "worked", "held"), default="all", help="which half of the series")
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=PARTS, help="only these tables")
     parser.add_argument("--quick", action="store_true", help="a tenth of the watches")
     parser.add_argument("--real", type=int, default=0, help="placebo watches a table of real series (600)")
     parser.add_argument("--watches", type=int, default=0, help="watches without harm a textbook stream (10000)")
@@ -152,15 +152,19 @@ def main() -> None:
         if options.data:
             half = {"all": None, "worked": False, "held": True}[options.half]
             most = options.real or size.real
-            real_tables(pool, list(real.recordings(options.data, held=half)), most)
-            fault_tables(pool, options.data, most)
+            if "real" in options.part:
+                real_tables(pool, list(real.recordings(options.data, held=half)), most)
+            if "faults" in options.part:
+                fault_tables(pool, options.data, most)
         else:
             print("No --data: the tables of real series and of real faults are left out.")
         watches = options.watches or size.textbook
-        textbook(pool, watches, STREAMS, "Textbook streams, 60 looks")
-        textbook(pool, watches, TICKETS, "Low-traffic tickets, 60 looks")
-        low_traffic.centre(pool, size.centre, size.centre // 5)
-        low_traffic.outcomes(pool, size.centre)
+        if "textbook" in options.part:
+            textbook(pool, watches, STREAMS, "Textbook streams, 60 looks")
+        if "low-traffic" in options.part:
+            textbook(pool, watches, TICKETS, "Low-traffic tickets, 60 looks")
+            low_traffic.centre(pool, size.centre, size.centre // 5)
+            low_traffic.outcomes(pool, size.centre)
     print(f"{time.perf_counter() - began:.0f} s in all", file=sys.stderr)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,14 +78,32 @@ class Watch:
         return np.maximum.accumulate(out)
 
     def first_alarm(self) -> int | None:
-        """The look at which harm is called first, found by halving; None: not at the last one."""
-        low, high = 1, len(self.times)
-        if self.look(high).score < THRESHOLD:
-            return None
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.look(middle).score >= THRESHOLD else (middle + 1, high)
-        return high
+        """The look at which harm is called first; None: at no look."""
+        return first_called(self.look, len(self.times))
+
+
+def first_called(look: Callable[[int, Findings | None], Findings], looks: int) -> int | None:
+    """The first of so many looks that calls harm, found by halving; `look` is given a number and the look before.
+
+    What the last look holds against its evidence, an earlier one may not have held against it: then all are made.
+    """
+    last = look(looks, None)
+    if last.score < THRESHOLD:
+        return _one_by_one(look, looks) if any(each.note for each in last.signals) else None
+    low, high = 1, looks
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if look(middle, None).score >= THRESHOLD else (middle + 1, high)
+    return high
+
+
+def _one_by_one(look: Callable[[int, Findings | None], Findings], looks: int) -> int | None:
+    findings: Findings | None = None
+    for number in range(1, looks + 1):
+        findings = look(number, findings)
+        if findings.score >= THRESHOLD:
+            return number
+    return None
 
 
 def is_plain(findings: Findings) -> bool:

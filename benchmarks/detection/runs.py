@@ -6,7 +6,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -63,16 +63,21 @@ class Given:
 
 
 def run(task: Task) -> Result:
-    """All methods over one case."""
-    warnings.simplefilter("ignore")
+    """The product, and the peers where they are wanted, over one case."""
     case = task.make(np.random.default_rng(task.seed))
-    scores: dict[str, Floats] = {}
-    seconds: dict[str, float] = {}
     before = time.process_time()
     watch = Watch.of(case)
-    scores[PRODUCT], findings = watch.scores()
-    seconds[PRODUCT] = time.process_time() - before
-    for rule in peers() if task.peers else ():
+    return judge(case, watch, time.process_time() - before, beside=task.peers)
+
+
+def judge(case: Case, watch: Watch, taught: float, *, beside: bool = True) -> Result:
+    """All methods over one case; `taught` is what the watch's calibration took, in processor seconds."""
+    warnings.simplefilter("ignore")
+    before = time.process_time()
+    product, findings = watch.scores()
+    scores = {PRODUCT: product}
+    seconds = {PRODUCT: taught + time.process_time() - before}
+    for rule in peers() if beside else ():
         before = rule.clock()
         scores[rule.name] = judged(rule, case)
         seconds[rule.name] = rule.clock() - before
@@ -109,6 +114,11 @@ class Sum:
     matched: float
     sizes: dict[float, dict[int, float]] = field(default_factory=dict)
 
+    @property
+    def false_share(self) -> float:
+        """Per 100 placebos; NaN without any."""
+        return 100 * sum(hit for _, hit in self.false) / len(self.false) if self.false else math.nan
+
 
 def sum_up(results: Sequence[Result], method: str, bar: float, looks: Sequence[int]) -> Sum:
     quiet = [each for each in results if each.change == 0]
@@ -116,10 +126,7 @@ def sum_up(results: Sequence[Result], method: str, bar: float, looks: Sequence[i
     false = [(each.group, bool(each.scores[method][-1] >= bar)) for each in quiet]
     if not moved:
         return Sum(false, {}, math.nan, math.nan)
-    at_one = bar
-    if quiet:
-        last = sorted(float(each.scores[method][-1]) for each in quiet)
-        at_one = last[len(last) - 1 - math.floor(len(last) * PROBABILITY)]  # at most 1 % of the placebos lie above
+    at_one = bar_at_one(quiet, method) if quiet else bar
     return Sum(
         false,
         _found(moved, method, bar, looks),
@@ -130,6 +137,12 @@ def sum_up(results: Sequence[Result], method: str, bar: float, looks: Sequence[i
             for size in sorted({each.change for each in moved if not math.isnan(each.change)})
         },
     )
+
+
+def bar_at_one(quiet: Sequence[Result], method: str) -> float:
+    """The score that at most 1 % of these placebos lie above; of fewer than 100 none."""
+    last = sorted(float(each.scores[method][-1]) for each in quiet)
+    return last[len(last) - 1 - math.floor(len(last) * PROBABILITY)]
 
 
 def _found(moved: Sequence[Result], method: str, bar: float, looks: Sequence[int]) -> dict[int, float]:
@@ -150,23 +163,52 @@ def _delay(result: Result, method: str, bar: float) -> float:
 
 
 def tell(title: str, results: Sequence[Result], looks: Sequence[int], note: str = "") -> None:
-    """A row a method: false rollbacks, found by each look, delay, found at 1 % false, cost; then found by size."""
-    out, sizes = [], []
-    for method, bar in defaults().items():
-        if method not in results[0].scores:
-            continue
+    """The table of all methods, then what each found by size."""
+    tell_methods(title, results, looks, note)
+    tell_sizes(title, results, looks)
+
+
+def tell_methods(title: str, results: Sequence[Result], looks: Sequence[int], note: str = "") -> None:
+    """A row a method: false rollbacks, found by each look, delay, found at 1 % false, cost."""
+    out = []
+    for method, bar in _methods(results).items():
         got = sum_up(results, method, bar, looks)
         cost = float(np.mean([each.seconds[method] for each in results])) * 1e3
         found = [f"{100 * got.found[look]:.0f}" for look in looks]
         numbers = [f"{got.delay:.2f}", f"{100 * got.matched:.0f}", f"{cost:.0f}"]
         out.append([method, per_hundred(got.false), *found, *numbers])
-        sizes.append([method, *("/".join(f"{100 * by[look]:.0f}" for look in looks) for by in got.sizes.values())])
     head = (*HEAD, *(f"by {look}" for look in looks), "delay", "found at 1 % false", "ms a watch")
     quiet = sum(each.change == 0 for each in results)
     groups = len({each.group for each in results})
     counts = f"{quiet} placebo watches, {len(results) - quiet} with harm{f', {groups} series' if groups > 1 else ''}."
     show(title, head, out, f"{counts} {note}".strip())
-    if len(sizes[0]) > 2:
-        by_size = sorted({each.change for each in results if each.change and not math.isnan(each.change)})
-        names = "/".join(str(look) for look in looks)
-        show(f"{title}: found by {names} looks", ("method", *(f"{size:+.0%}" for size in by_size)), sizes)
+
+
+def tell_sizes(title: str, results: Sequence[Result], looks: Sequence[int]) -> None:
+    """A row a method, a column a size of harm; nothing where there are not two sizes."""
+    by_size = sorted({each.change for each in results if each.change and not math.isnan(each.change)})
+    if len(by_size) < 2:
+        return
+    out = []
+    for method, bar in _methods(results).items():
+        sizes = sum_up(results, method, bar, looks).sizes
+        out.append([method, *("/".join(f"{100 * sizes[size][look]:.0f}" for look in looks) for size in by_size)])
+    names = "/".join(str(look) for look in looks)
+    show(f"{title}: found by {names} looks", ("method", *(f"{size:+.0%}" for size in by_size)), out)
+
+
+def tell_parts(
+    title: str, parts: Mapping[str, Sequence[Result]], cell: Callable[[Sum], str], look: int, note: str = ""
+) -> None:
+    """A row a method, a column a part of the watches, `cell` of each; found by that look."""
+    methods = _methods([each for part in parts.values() for each in part])
+    out = [
+        [method, *(cell(sum_up(part, method, bar, (look,))) for part in parts.values())]
+        for method, bar in methods.items()
+    ]
+    show(title, ("method", *parts), out, note)
+
+
+def _methods(results: Sequence[Result]) -> dict[str, float]:
+    """Those that judged these watches."""
+    return {method: bar for method, bar in defaults().items() if method in results[0].scores}

@@ -65,6 +65,7 @@ def webhook_options(base: str) -> dict[str, Any]:
         "headers": {"x-token": "header-token-1"},
         "timeout": 60,
         "max_bytes": MOST_BYTES,
+        "heeds_dry_run": True,
     }
 
 
@@ -139,6 +140,15 @@ def test_the_receiver_is_told_the_whole_order_once(rig: Rig, dry_run: bool) -> N
     assert "run-17" in receipt.detail + receipt.reference
 
 
+def test_a_drill_reaches_only_who_says_that_it_heeds_one(rig: Rig) -> None:
+    plain = [sys.executable, "-c", ""]
+    target = rig.target(heeds_dry_run=False, **({"argv": plain} if rig.kind == "command" else {}))
+    with pytest.raises(ExternalError) as error:
+        target.trigger(an_order(dry_run=True))
+    assert (error.value.permanent, error.value.sent, "heeds_dry_run" in str(error.value)) == (True, False, True)
+    assert rig.received() == []
+
+
 def _data(order: RollbackOrder) -> dict[str, Any]:
     fields = {name: getattr(order, name) for name in (*TOLD, "url", "dry_run")}
     return fields | {"key": order.key}
@@ -184,7 +194,7 @@ def command_failures(folder: Path) -> dict[str, Failure]:
     plain.write_text("text", encoding="utf-8")
     return {
         "status": Failure({"argv": [sh, "-c", leak + "exit 3"]}, Fault.COMMAND, permanent=True, sent=True),
-        "signal": Failure({"argv": [sh, "-c", leak + "kill -9 $$"]}, Fault.COMMAND, permanent=True, sent=True),
+        "signal": Failure({"argv": [sh, "-c", leak + "kill -9 $$"]}, Fault.COMMAND, permanent=False, sent=True),
         "time": Failure(late, Fault.TIMEOUT, permanent=False, sent=True),
         "missing": Failure({"argv": ["/no/such/program"]}, Fault.COMMAND, permanent=True, sent=False),
         "not executable": Failure({"argv": [str(plain)]}, Fault.COMMAND, permanent=True, sent=False),

@@ -104,7 +104,7 @@ def _nothing_is_lost_and_nothing_twice(fleet: Replicas, around: Surroundings, se
     keys = {name: len(found) for name, found in around.rollbacks().items()}
     assert keys == dict.fromkeys([name for name in watches if name.startswith("bad")], 1)
     assert not fleet.looked_twice()
-    assert all(times <= 2 for times in around.notes().values())  # a note of the killed or the sleeper may come again
+    assert all(times <= 2 for times in around.notes().values())  # one that the killed was sending may come again
     for each in fleet.daemons:
         assert not each.events("loop_error"), each.events("loop_error")
         assert not each.events("loop_died")

@@ -48,6 +48,7 @@ defaults:
   history: 30m
   mode: act
   recovery_window: 60s
+  depends_on: []
   notify: [chat]
 services:
 {services}

@@ -18,4 +18,5 @@ def receive(
     database: Database, services: Mapping[str, Service], hook: str, parsed: Parsed, body: bytes, at: float, **more: Any
 ) -> web.Received:
     """`more`: `vendor`."""
+    more["base_url"] = "http://watcher"
     return asyncio.run(web.receive(Batches(database), Matcher(services.values()), hook, parsed, body, at, **more))

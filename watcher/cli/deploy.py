@@ -53,6 +53,8 @@ def deploy(
         "id": own_id,
     }
     told = tell(client, {name: value for name, value in body.items() if value is not None})
+    if told.get("warning"):
+        say(f"warning: {told['warning']}", err=True)
     say(f"deploy {told['deploy_id']}")
     for watch_id in told["watch_ids"]:
         say(f"watch {watch_id}")

@@ -17,7 +17,7 @@ _POLL = 0.2
 _WORDS = {
     "accepted": "took the dry-run order. Nothing was rolled back.",
     "verified": "says that it carried out the dry run. Nothing was rolled back.",
-    "failed": "did NOT take the order: a rollback would fail in the same way.",
+    "failed": "did NOT take the order: unless it was held back here, a rollback would fail in the same way.",
     "unknown": "may or may not have got the order: a rollback would call a person.",
 }
 

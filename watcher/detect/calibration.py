@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,10 +21,10 @@ from watcher.detect.noise import Noise, Scale, lift, standardise
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.finding import Cause
 from watcher.model.series import Floats, Series
-from watcher.model.service import Harm, Role, Signal
+from watcher.model.service import Role, Signal
 from watcher.model.watch import WatchPlan
 
-ENGINE = "placebo-scan/4"
+ENGINE = "placebo-scan/5"
 FEWEST_POINTS = 30
 HISTORY_WINDOWS = 2
 ENOUGH_KIN = 2  # days like the deploy's that prove how such days go
@@ -81,6 +81,11 @@ class Calibration:
     def to_bytes(self) -> bytes:
         """Compact and deterministic; the header names the engine and numpy's version."""
         return codec.encode(self, {"engine": ENGINE, "numpy": np.__version__})
+
+    def controls(self, signals: Iterable[str]) -> frozenset[str]:
+        """The names of what these signals are compared with."""
+        judges = [judge for name in signals if name in self.signals for judge in self.signals[name].judges]
+        return frozenset(judge.control for judge in judges if judge.control is not None)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Calibration:
@@ -283,11 +288,12 @@ def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str
         if calibrated.judges:
             cost = ticket_cost if signal.is_tickets else metric_cost
             evidence = -math.log(min(max(plan.false_rollback_probability, 1e-12), 0.5)) + cost
-            out[signal.name] = replace(calibrated, cost=cost, detectable=_detectable(calibrated, signal.harm, evidence))
+            out[signal.name] = replace(calibrated, cost=cost, detectable=_detectable(calibrated, signal, evidence))
     return out
 
 
-def _detectable(calibrated: Calibrated, harm: Harm, evidence: float) -> float | None:
+def _detectable(calibrated: Calibrated, signal: Signal, evidence: float) -> float | None:
     judge = calibrated.judges[0]
     profile = lift(judge.model.noise, judge.model.ahead, judge.path.part(calibrated.looks).level)
-    return detectable(judge, expected_w(judge.model.noise, profile, calibrated.typical_total), harm, evidence)
+    w = expected_w(judge.model.noise, profile, calibrated.typical_total)
+    return detectable(judge, w, signal.harm, evidence, signal.min_effect)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import types
 import zlib
 from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ def decode(
         document = json.loads(raw[8 : 8 + size])
         header = dict(document["header"])
         admit(header)
-        return _unpack(document["body"], shape, raw[8 + size :]), header
+        return _reader(shape)(document["body"], raw[8 + size :]), header
     except (zlib.error, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"not a calibration: {error}") from None
 
@@ -68,34 +69,36 @@ def _pack(value: Any, arrays: list[bytes]) -> Any:  # noqa: PLR0911 - one branch
     return value
 
 
+_Read = Callable[[Any, bytes], Any]
+
+
 @functools.cache
-def _hints(shape: type) -> Mapping[str, Any]:
-    """Types of a dataclass's fields; finding them out costs more than all else here."""
-    return get_type_hints(shape)
-
-
-def _unpack(value: Any, shape: Any, buffer: bytes) -> Any:  # noqa: PLR0911 - one branch a type
+def _reader(shape: Any) -> _Read:  # noqa: PLR0911 - one branch a type
+    """What makes an instance of `shape` of its packed value and the arrays' bytes; types are looked at only once."""
     origin, inner = get_origin(shape), get_args(shape)
     if origin in {Union, types.UnionType}:
-        if value is None:
-            return None
-        return _unpack(value, next(each for each in inner if each is not type(None)), buffer)
+        present = _reader(next(each for each in inner if each is not type(None)))
+        return lambda value, buffer: None if value is None else present(value, buffer)
     if shape is np.ndarray or origin is np.ndarray:
-        at, dtype, size = value
-        count = int(np.prod(size))
-        return np.frombuffer(buffer, dtype=np.dtype(dtype), count=count, offset=at).reshape(size)
+        return _array
     if dataclasses.is_dataclass(shape) and isinstance(shape, type):
-        hints = _hints(shape)
-        return shape(**{field.name: _unpack(value[field.name], hints[field.name], buffer) for field in _init(shape)})
+        hints = get_type_hints(shape)
+        fields = [(field.name, _reader(hints[field.name])) for field in dataclasses.fields(shape) if field.init]
+        return lambda value, buffer: shape(**{name: read(value[name], buffer) for name, read in fields})
+    if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
+        each = _reader(inner[0])
+        return lambda value, buffer: tuple([each(item, buffer) for item in value])
     if origin is tuple:
-        each = inner[0] if len(inner) == 2 and inner[1] is Ellipsis else None
-        return tuple(_unpack(item, each or inner[place], buffer) for place, item in enumerate(value))
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        return {key: _unpack(item, inner[1], buffer) for key, item in value.items()}
+        places = [_reader(each) for each in inner]
+        return lambda value, buffer: tuple([read(item, buffer) for read, item in zip(places, value, strict=True)])
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        item_of = _reader(inner[1])
+        return lambda value, buffer: {key: item_of(item, buffer) for key, item in value.items()}
     if isinstance(shape, type) and issubclass(shape, Enum):
-        return shape(value)
-    return value
+        return lambda value, _: shape(value)
+    return lambda value, _: value
 
 
-def _init(shape: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return tuple(field for field in dataclasses.fields(shape) if field.init)
+def _array(value: Any, buffer: bytes) -> Any:
+    at, dtype, size = value
+    return np.frombuffer(buffer, dtype=dtype, count=math.prod(size), offset=at).reshape(size)

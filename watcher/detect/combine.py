@@ -1,7 +1,8 @@
 """Several signals under one budget: the smallest probability counts, times how far the signals are from being one.
 
 Their dependence is read off quiet windows taken at the same instants (the idea of Westfall and Young's max-T); where
-instants do not align, the sum of probabilities bounds it. Tickets have a share of the budget of their own.
+instants do not align, the sum of probabilities bounds it. Tickets have a share of the budget of their own, and so has
+what metrics and tickets say together: each alone may be weak then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from watcher.detect.fitting import Quiet, shared
 from watcher.detect.window import Axis
 
-METRICS, TICKETS = 0.8, 0.2  # shares of the budget where there are both
+METRICS, TICKETS, BOTH = 0.75, 0.15, 0.1  # shares of the budget where there are metrics and tickets
 FEWEST = 20
 
 
@@ -29,6 +30,16 @@ def costs(groups: Sequence[Sequence[tuple[Axis, Quiet] | None]]) -> tuple[float,
         known = [each for each in group if each is not None]
         out.append(math.log(_together(known)) - (math.log(share) if both else 0.0))
     return tuple(out)
+
+
+def corroborated(metrics: float, tickets: float) -> float:
+    """-ln of the probability that metrics and tickets both say as much by chance, for its share of the budget.
+
+    Both are -ln of a probability less what their signals pay (`costs`). That two independent ones are both as small as
+    the larger of them has its square for a probability.
+    """
+    weaker = min(metrics - math.log(METRICS), tickets - math.log(TICKETS))
+    return 2 * weaker + math.log(BOTH)
 
 
 def _together(signals: Sequence[tuple[Axis, Quiet]]) -> float:

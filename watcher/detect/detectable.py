@@ -12,9 +12,10 @@ from watcher.model.series import Floats
 from watcher.model.service import Harm
 
 POWER = 0.8416  # z of 80 %
+HALF = 0.5  # s.e. by which a measured change must pass what counts as harm
 
 
-def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float) -> float | None:
+def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float, least: float = 0.0) -> float | None:
     """Smallest lasting relative change from the deploy on that is called with 80 % probability within the window.
 
     Args:
@@ -22,6 +23,7 @@ def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float) -> float | 
         w: expected sensitivity of the window's buckets, shape (m,).
         harm: the direction; for either, the larger of the two.
         evidence: -ln of the probability at which this signal calls harm.
+        least: relative change that must be passed, by half a standard error, for it to be called harm.
 
     A loss of more than everything (above 1) means: not even a total loss would show. None: nothing can be said.
     """
@@ -36,7 +38,18 @@ def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float) -> float | 
     bar = (level + judge.shape.price[:looks]) * judge.shape.spread[:looks]
     spike = judge.spike.level(evidence - SHORT + math.log(judge.overlap))
     found = [_least(judge, here, information, bar, spike, sign) for sign in signs(harm)]
-    return min(max(lasting for lasting, _ in found), max(short for _, short in found))
+    surest = min(max(lasting for lasting, _ in found), max(short for _, short in found))
+    return max(surest, least + _doubt(judge, here)) if least > 0 else surest
+
+
+def _doubt(judge: Judge, w: Floats) -> float:
+    """By how much a change must pass a bound to be measured past it by HALF a standard error, in 80 % of cases."""
+    path = judge.path.part(len(w))
+    known = w > 0
+    counts = np.maximum(np.cumsum(known), 1)
+    # Of the sum of the first buckets, each as certain as it is sensitive; its error is relative to their number.
+    errors = np.sqrt(np.cumsum(np.where(known, 1 / np.maximum(w, 1e-12), 0.0) ** 2)) / counts
+    return (HALF + POWER) * float((errors * path.sum * np.maximum(judge.shape.spread[: len(w)], 1.0)).min())
 
 
 def _least(judge: Judge, w: Floats, information: Floats, bar: Floats, spike: float, sign: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -18,6 +19,21 @@ class Judged:
     """Signal -> what its newest points were, and what was said of them. Of one watch; for one thread at a time."""
 
     newest: dict[str, tuple[Hashable, _Said]] = field(default_factory=dict)
+    seen: dict[str, tuple[Hashable, Seen]] = field(default_factory=dict)
+
+    def see(self, subject: Subject) -> Seen:
+        """The signal's new buckets, as `Subject.see`."""
+        name, series = subject.signal.name, subject.series
+        if series is None or not len(series):
+            return subject.see(name)
+        limit = min(subject.cutoff, series.complete_until)
+        if not series.times[-1] <= limit < math.inf:  # some of its points are not seen yet
+            return subject.see(name)
+        basis = subject.calibrated, series, subject.calibrated.axis.index(limit)
+        known = self.seen.get(name)
+        if known is None or known[0] != basis:
+            known = self.seen[name] = basis, subject.see(name)
+        return known[1]
 
     def of(self, subject: Subject, seen: Seen, judge: Callable[[], _Said]) -> _Said:
         """What was said of these points before, else what `judge` says now."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from watcher.detect.calibration import Calibration, end_of
+from watcher.detect.combine import corroborated
 from watcher.detect.expectation import Effect, Expected, effect_of, expect
 from watcher.detect.fitness import unfit, untrusted
 from watcher.detect.fitting import Judge
@@ -26,6 +27,8 @@ from watcher.model.service import Role
 
 SUSPECT_TIMES = 5.0
 CAP = 12.0
+DOUBTED = 0.6  # score from which on vetoes are asked, whatever harm is called at: a chance of one in four
+_OPEN = frozenset({Cause.NO_HARM, Cause.LEVEL_SHIFT, Cause.SPIKE})
 
 
 def look(
@@ -58,14 +61,40 @@ def look(
             one = _Look(subject, threshold, spacing, before.get(signal.name), Judged() if judged is None else judged)
             finding = one.finding()
             findings.append(finding)
-            cost = calibration.signals[signal.name].cost / LN10
-            together = max(together, min(finding.score - cost, CAP))
-    return Findings(float(at), max(together, 0.0), tuple(findings))
+            together = max(together, _paid(calibration, finding))
+    pair = _pair(calibration, findings)
+    joint = corroborated(*(LN10 * _paid(calibration, finding) for finding in pair)) / LN10 if pair else 0.0
+    confirmed = pair if joint >= threshold else ()
+    told = tuple(_confirmed(finding) if finding in confirmed else _calm(finding) for finding in findings)
+    return Findings(float(at), max(together, min(joint, CAP), 0.0), told)
+
+
+def _paid(calibration: Calibration, finding: Finding) -> float:
+    """The score less what it costs that there are other signals."""
+    return min(finding.score - calibration.signals[finding.name].cost / LN10, CAP)
+
+
+def _pair(calibration: Calibration, findings: Sequence[Finding]) -> tuple[Finding, Finding] | tuple[()]:
+    """The metric and the ticket signal that say most, if there are both and neither's harm is held against it."""
+    best: dict[bool, Finding] = {}
+    tickets = {signal.name for signal in calibration.plan.signals if signal.is_tickets}
+    for finding in findings:
+        counts = finding.state is not State.UNMEASURABLE and finding.cause in _OPEN and not finding.note
+        side = finding.name in tickets
+        if counts and (side not in best or _paid(calibration, finding) > _paid(calibration, best[side])):
+            best[side] = finding
+    return (best[False], best[True]) if len(best) == 2 else ()
+
+
+def _confirmed(finding: Finding) -> Finding:
+    """Harm that another kind of signal has confirmed."""
+    cause = Cause.LEVEL_SHIFT if finding.cause is Cause.NO_HARM else finding.cause
+    return replace(finding, state=State.ALARM, cause=cause)
 
 
 def highest(calibration: Calibration, recent: Mapping[str, Series], at: float) -> float:
     """The score that a look comes to at most, as `look` before anything is held against the harm: at half the cost."""
-    found = [0.0]
+    found: dict[bool, list[float]] = {False: [0.0], True: [0.0]}
     with np.errstate(all="ignore"):
         for signal in calibration.plan.signals:
             calibrated = calibration.signals[signal.name]
@@ -74,8 +103,16 @@ def highest(calibration: Calibration, recent: Mapping[str, Series], at: float) -
             subject = Subject(calibration, signal, recent, min(at, end_of(calibration.plan, signal)))
             seen = subject.see(signal.name)
             if seen.present:
-                found.append((form(subject, seen).evidence - calibrated.cost) / LN10)
-    return min(max(found), CAP)
+                found[signal.is_tickets].append(form(subject, seen).evidence - calibrated.cost)
+    metrics, tickets = max(found[False]), max(found[True])
+    return min(max(metrics, tickets, corroborated(metrics, tickets)) / LN10, CAP)
+
+
+def _calm(finding: Finding) -> Finding:
+    """Where there is no harm, nothing began."""
+    if finding.state is not State.QUIET or finding.onset is None:
+        return finding
+    return replace(finding, onset=None, onset_low=None, onset_high=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +130,7 @@ class _Look:
         if calibrated.cause is not None:
             note = calibrated.note
             return Finding(name, State.UNMEASURABLE, calibrated.cause, score=kept, detectable=least, note=note)
-        seen = self.subject.see(name)
+        seen = self.known.see(self.subject)
         base = Finding(
             name,
             State.UNMEASURABLE,
@@ -131,34 +168,38 @@ class _Look:
         """Evidence to state: thresholds, then vetoes, then size and onset."""
         cost = self.subject.calibrated.cost / LN10
         suspect = self.threshold - math.log10(SUSPECT_TIMES)
-        arrived = older(self.subject, judged, seen, suspect + cost)
         score = min(judged.evidence / LN10, CAP)
+        harmed, doubted = score - cost >= suspect, score - cost >= min(suspect, DOUBTED)
+        arrived = older(self.subject, judged, seen, suspect + cost)
         expected = expect(self.subject.calibrated, judged.judge, seen.grid, judged.shared)
-        harmed = score - cost >= suspect
         grown = arrived is not None and arrived[0] - cost >= self.threshold
-        onset = onset_of(self.subject, judged, grown=grown) if harmed else None
-        spike = _spike(judged.verdict.sign, expected, seen.grid, judged.judge) if harmed else None
+        onset = onset_of(self.subject, judged, grown=grown) if doubted else None
+        spike = _spike(judged.verdict.sign, expected, seen.grid, judged.judge) if doubted else None
         start, stop = _part(seen.grid, onset, spike)
         effect = effect_of(judged.judge, expected, seen.grid, start, stop)
         measured = _effect(effect) | (self._onset(onset, len(seen.grid)) if onset is not None else {})
-        kind = Cause.LEVEL_SHIFT if spike is None else Cause.SPIKE
-        veto = self._veto(judged, seen, suspect + cost, start)
-        if arrived is not None and not grown:
-            veto = Cause.PRE_EXISTING, arrived[1]
+        veto = None if arrived is None or grown else (Cause.PRE_EXISTING, arrived[1])
+        veto = veto or self._veto(judged, seen, cost, start, harmed=harmed)
         if veto is not None:
             return replace(base, state=State.SUSPECT, cause=veto[0], note=veto[1], **measured)
-        if harmed and not self._large(effect, judged.verdict.sign):
+        small = doubted and not self._large(effect, judged.verdict.sign, picked=spike is not None)
+        if small and harmed:
             note = f"a change, and not surely {max(self.subject.signal.min_effect, 0.0):.0%} off what was expected"
             return replace(base, state=State.QUIET, cause=Cause.NO_HARM, note=note, **measured)
+        if doubted and not harmed:  # what it would come to at a larger probability of a false rollback
+            arrived = older(self.subject, judged, seen, cost) if arrived is None else arrived
+            score = 0.0 if small or self._shared(judged, seen, cost, start) else score
         score = score if arrived is None else min(score, arrived[0])
         total = max(base.score, score)
         if not harmed:
             return replace(base, state=State.QUIET, cause=Cause.NO_HARM, score=total, **measured)
-        alarm = score - cost >= self.threshold
-        return replace(base, state=State.ALARM if alarm else State.SUSPECT, cause=kind, score=total, **measured)
+        state = State.ALARM if score - cost >= self.threshold else State.SUSPECT
+        kind = Cause.LEVEL_SHIFT if spike is None else Cause.SPIKE
+        return replace(base, state=state, cause=kind, score=total, **measured)
 
-    def _large(self, effect: Effect | None, sign: float) -> bool:
-        """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side.
+    def _large(self, effect: Effect | None, sign: float, *, picked: bool) -> bool:
+        """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side; surely where it
+        was `picked`: one of many buckets.
 
         A burst that ends is a steep fall and no harm: only against what was expected at the deploy does it show.
         """
@@ -167,13 +208,21 @@ class _Look:
             return least <= 0
         near = effect.low if sign > 0 else -effect.high
         size = sign * effect.change
-        return size - (size - near) / 1.96 / 2 >= least
+        return (near if picked else size - (size - near) / 1.96 / 2) >= least
 
-    def _veto(self, judged: Opinion, seen: Seen, suspect: float, start: int) -> tuple[Cause, str] | None:
-        if judged.moved and judged.own / LN10 >= suspect and alike(self.subject, judged, seen.grid, start):
+    def _veto(self, judged: Opinion, seen: Seen, cost: float, start: int, *, harmed: bool) -> tuple[Cause, str] | None:
+        """Harm that the control has as well; also where only the control speaks against certain harm."""
+        suspect = self.threshold - math.log10(SUSPECT_TIMES)
+        explained = not harmed and judged.own / LN10 - cost >= self.threshold
+        if (judged.moved or explained) and self._shared(judged, seen, suspect + cost, start):
             name = judged.judge.control
             return Cause.SHARED_WITH_CONTROL, f"{name} moved as well: a common cause, or the deploy touches it too"
         return None
+
+    def _shared(self, judged: Opinion, seen: Seen, least: float, start: int) -> bool:
+        """Whether the control changed as the signal did; `least` is the evidence (-log10) of its own that counts."""
+        controlled = judged.judge.control is not None
+        return controlled and judged.own / LN10 >= least and alike(self.subject, judged, seen.grid, start)
 
     def _onset(self, onset: Onset, size: int) -> dict[str, Any]:
         axis, first = self.subject.calibrated.axis, self.subject.calibrated.first

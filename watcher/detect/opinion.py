@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from watcher.detect.calibration import Calibrated, Calibration
 from watcher.detect.expectation import effect_of, expect, explained
@@ -19,6 +20,8 @@ from watcher.model.service import Harm, Signal
 LN10 = math.log(10)
 CONTROL_MOVED = 2.0  # score at which a control counts as moved itself
 CONTROL_PRESENT = 2 / 3
+LACKING = 0.05  # share of the signal's buckets that a control may lack, beside the newest
+LAG = 3  # buckets by which its newest points may come later
 WITNESS = 3.0  # 1 % needs about 20 % from the witness
 WORTH_ASKING = 1.5  # -ln of a probability
 
@@ -107,15 +110,26 @@ def _witnessed(subject: Subject, evidence: float, grid: Grid) -> float:
 
 
 def _control(subject: Subject, name: str, grid: Grid) -> tuple[Floats, Floats] | None:
-    """The control's `(z, w)` on its past and the buckets of `grid`; None if it cannot be used now."""
+    """The control's `(z, w)` on its past and the buckets of `grid`; None if it cannot be used now: the own history
+    judges alone then.
+    """
     seen = subject.see_control(name)
-    if seen is None or seen.present < CONTROL_PRESENT * np.count_nonzero(~np.isnan(grid.values)):
+    if seen is None:
         return None
     judge = subject.calibration.signals[name].judges[-1]
     totals = None if seen.grid.totals is None else _filled(seen.grid.totals, len(grid))
     z, w, _ = deviations(judge, subject.calibrated.axis, Grid(grid.first, _filled(seen.grid.values, len(grid)), totals))
+    if not _covers(w > 0, ~np.isnan(grid.values)):
+        return None
     memory = judge.model.memory
     return np.concatenate([memory.newest_z, z]), np.concatenate([memory.newest_w, w])
+
+
+def _covers(there: NDArray[np.bool_], known: NDArray[np.bool_]) -> bool:
+    """Whether a control speaks for nearly all `known` buckets: harm in those that it lacks could not be seen by it."""
+    lacking, count = known & ~there, np.count_nonzero(known)
+    early = np.count_nonzero(lacking[: max(len(lacking) - LAG, 0)])
+    return bool(early <= LACKING * count and np.count_nonzero(lacking) <= (1 - CONTROL_PRESENT) * count)
 
 
 def _filled(values: Floats, length: int) -> Floats:

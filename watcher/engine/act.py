@@ -1,4 +1,4 @@
-"""Drains the outbox: intent is stored before a call, its outcome after; a rollback's states live here."""
+"""Carries out the outbox's rollbacks: intent is stored before a call, its outcome after; their states live here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from watcher.engine import calls, notes, respond
 from watcher.engine.drill import Driller
 from watcher.engine.lease import Keeper
-from watcher.engine.send import Sender
 from watcher.errors import LeaseLostError
 from watcher.kit import text
 from watcher.model.order import RollbackOrder, RollbackState, Topic
 from watcher.model.service import Freeze
 from watcher.model.watch import Watch, WatchState
 from watcher.ports import RollbackTarget
-from watcher.store import orders, watches
+from watcher.store import order_claims, orders, watches
 from watcher.store.database import Database, Tx
 from watcher.store.orders import Order
+from watcher.store.restored import restored_at
 from watcher.telemetry.metrics import Metrics
 from watcher.verdict import restraint
 
@@ -37,13 +37,12 @@ _TOPICS = {
 
 
 class Actor:
-    """Carries out what was decided."""
+    """Carries out rollbacks and drills; notes are another's, so that no rollback waits for one to be sent."""
 
     def __init__(
         self,
         database: Database,
         targets: Mapping[str, RollbackTarget],
-        sender: Sender,
         keeper: Keeper,
         metrics: Metrics,
         base_url: str,
@@ -53,7 +52,6 @@ class Actor:
         """`targets`: service name -> its rollback target. `freezes`: service name -> those of the configuration."""
         self._database = database
         self._targets = targets
-        self._sender = sender
         self._keeper = keeper
         self._metrics = metrics
         self._base_url = base_url
@@ -62,9 +60,17 @@ class Actor:
         self._driller = Driller(database, targets, metrics, log)
 
     def step(self, now: float) -> bool:
-        """Claims one due order and carries it out; whether there was one."""
+        """Claims one due rollback or drill and carries it out; whether there was one.
+
+        What is due by either clock is: a person's word must not wait for a replica whose clock is behind. An approval
+        runs out by the clock that all share.
+        """
+        owner, lease = self._keeper.owner, self._keeper.lease_seconds
         with self._database.write(alone=False) as tx:
-            claimed = orders.claim_due(tx, now, self._keeper.owner, 1, self._keeper.lease_seconds)
+            moment = self._database.clock.read(tx, now)
+            due = max(now, moment.at)
+            claimed = order_claims.claim_rollbacks(tx, due, owner, 1, lease, expired=moment.surely)
+        now = moment.at
         for order in claimed:
             with self._keeper.keeping_order(order.id):
                 try:
@@ -72,8 +78,6 @@ class Actor:
                         self._driller.carry_out(order, order.payload, now)
                     elif isinstance(order.payload, RollbackOrder):
                         self._rollback(order, order.payload, now)
-                    else:
-                        self._sender.send(order, order.payload, now)
                 except LeaseLostError:
                     self._log.info("order_lease_lost", order=order.id)
         return bool(claimed)
@@ -85,13 +89,23 @@ class Actor:
         elif order.state is RollbackState.PLANNED and order.expires_at is not None:
             self._settle(order, payload, RollbackState.EXPIRED, "nobody approved in time", now)
         elif target is None:
-            self._settle(order, payload, RollbackState.FAILED, "the service has no rollback target any more", now)
-        elif order.state is RollbackState.ATTEMPTED and not target.idempotent:
+            gone = "the service has no rollback target any more"
+            if _may_be_out(order):
+                self._settle(order, payload, RollbackState.UNKNOWN, f"{order.detail or STOPPED}; {gone}", now)
+            else:
+                self._settle(order, payload, RollbackState.FAILED, gone, now)
+        elif _may_be_out(order) and not (target.idempotent and self._wanted(order)):
             again = replace(order, attempts=order.attempts + 1)
             result = calls.reconcile(payload, target, order.detail or STOPPED, again.attempts, _ATTEMPTS)
             self._conclude(again, payload, result, now)
         else:
             self._attempt(order, payload, target, now)
+
+    def _wanted(self, order: Order) -> bool:
+        """Whether its watch still wants the rollback; otherwise the target is only asked what became of it."""
+        with self._database.read() as tx:
+            since = restored_at(tx, order.watch_id)
+            return (since is None or order.created_at > since) and _wants(watches.get(tx, order.watch_id))
 
     def _attempt(self, order: Order, payload: RollbackOrder, target: RollbackTarget, now: float) -> None:
         intent = self._intend(order, payload, now)
@@ -100,7 +114,8 @@ class Actor:
         self._log.info("rollback_attempted", watch=order.watch_id, rollback=order.id, attempt=intent.attempts)
         with self._database.read() as tx:
             orders.check_held(tx, intent)  # the last thing before the call: we may have slept since the intent
-        self._conclude(intent, payload, calls.call(payload, target, intent.attempts, _ATTEMPTS), now)
+        result = calls.call(payload, target, intent.attempts, _ATTEMPTS, out=_may_be_out(order))
+        self._conclude(intent, payload, result, now)
 
     def _conclude(self, order: Order, payload: RollbackOrder, result: calls.Result, now: float) -> None:
         """Writes what a call came to: settled, or to be taken up again."""
@@ -121,11 +136,14 @@ class Actor:
         intent = replace(order, state=RollbackState.ATTEMPTED, attempts=order.attempts + 1, updated_at=now)
         with self._database.write() as tx:
             watch = watches.get(tx, order.watch_id)
-            if watch is None or watch.state in _CANCELLED:
+            if watch is None or not _wants(watch):
+                if _may_be_out(order):  # it was stopped this very moment: the next to take it asks the target
+                    orders.save(tx, order)
+                    return None
                 orders.save(tx, replace(order, state=RollbackState.EXPIRED, next_at=None, updated_at=now))
                 watches.log(tx, order.watch_id, now, "rollback_expired", "its watch ended before it was carried out")
                 return None
-            if order.state is not RollbackState.ATTEMPTED:  # of one that may be out already nothing is taken back
+            if not _may_be_out(order):  # of one that may be out already nothing is taken back
                 if payload.target_version in watches.regressed_versions(tx, watch.service, watch.environment):
                     detail = f"{payload.target_version} was itself judged regressed meanwhile"
                     self._write_settled(tx, order, payload, RollbackState.FAILED, detail, now)
@@ -179,6 +197,15 @@ class Actor:
         message = notes.note(watch, _TOPICS[state], sentence, now, self._base_url)
         for note in notes.deliver(message, watch.policy, now):
             orders.add(tx, note)
+
+
+def _may_be_out(order: Order) -> bool:
+    """Whether a call may have been received: from then on nothing of the order is taken back."""
+    return order.state is RollbackState.ATTEMPTED
+
+
+def _wants(watch: Watch | None) -> bool:
+    return watch is not None and watch.state not in _CANCELLED
 
 
 def _after(watch: Watch, state: RollbackState, now: float) -> Watch:

@@ -13,11 +13,10 @@ import numpy as np
 
 from watcher.errors import MalformedError
 from watcher.model.series import Floats, Series
-from watcher.model.service import Harm, Kind, Role, Signal
+from watcher.model.service import Harm, Kind, Role, Signal, default_must_see
 from watcher.verdict import Nearby
 
 _ROLES = {"signal": Role.REQUIRED, "control": Role.CONTROL}
-_MUST_SEE = 0.3  # as without a word on it in the configuration
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
@@ -109,7 +108,7 @@ def _signal(fields: Mapping[str, Any], where: str) -> Signal:
         step=step,
         role=_ROLES[role],
         min_effect=min_effect,
-        must_see=max(_MUST_SEE, min_effect),
+        must_see=default_must_see(min_effect),
     )
 
 

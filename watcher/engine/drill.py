@@ -39,7 +39,8 @@ class Driller:
         self._log.info("drill_attempted", service=order.target, drill=order.id, attempt=intent.attempts)
         with self._database.read() as tx:
             orders.check_held(tx, intent)
-        self._conclude(intent, calls.call(payload, target, intent.attempts, _ATTEMPTS), now)
+        out = order.state is RollbackState.ATTEMPTED
+        self._conclude(intent, calls.call(payload, target, intent.attempts, _ATTEMPTS, out=out), now)
 
     def _conclude(self, order: Order, result: calls.Result, now: float) -> None:
         next_at = None if result.wait is None else now + result.wait

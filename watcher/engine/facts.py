@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from watcher import __version__
 from watcher.engine.gather import Gathered
-from watcher.model.finding import Cause, Findings, State
+from watcher.model.decision import Decision
+from watcher.model.finding import Findings, State
 from watcher.model.record import Known, Record
 from watcher.model.watch import Watch
 from watcher.store import deploys
 from watcher.store.database import Database
 from watcher.store.deploys import Around
-from watcher.verdict import Context, Nearby
+from watcher.verdict import Context, Nearby, shows_harm
 
 NEARBY = 2 * 3600.0  # deploys this long before ours may still be what is seen
 
@@ -20,7 +22,7 @@ NEARBY = 2 * 3600.0  # deploys this long before ours may still be what is seen
 def context_of(
     watch: Watch, failures: Mapping[str, str], others: tuple[Nearby, ...], last_look: bool, last_ticket_look: bool
 ) -> Context:
-    """What the verdict must know of `watch` at one look."""
+    """What the verdict must know of `watch` at one look; `others` are the deploys around it."""
     return Context(
         service=watch.service,
         environment=watch.environment,
@@ -33,6 +35,7 @@ def context_of(
         signals=watch.policy.signals,
         failed_sources=failures,
         nearby=others,
+        depends_on=watch.policy.depends_on,
         last_look=last_look,
         last_ticket_look=last_ticket_look,
     )
@@ -52,15 +55,13 @@ def neighbours(others: Iterable[Around]) -> list[Neighbour]:
 
 
 def nearby(watch: Watch, others: Sequence[Neighbour]) -> tuple[Nearby, ...]:
-    """The other deploys around this one in the same environment, those of the same service first; each oldest first."""
+    """The other deploys around this one in the same environment, oldest first."""
     start = watch.started_at - NEARBY
-    found = [
+    return tuple(
         near
         for deploy_id, near in others
         if near.started_at > start and near.environment == watch.environment and deploy_id != watch.deploy_id
-    ]
-    own = [near for near in found if near.service == watch.service]
-    return (*own, *(near for near in found if near.service != watch.service))
+    )
 
 
 class Surroundings:
@@ -86,18 +87,32 @@ def certain(findings: Findings) -> bool:
 
 def blames(findings: Findings) -> bool:
     """Whether there is harm that somebody did: only then does it matter who else deployed."""
-    return any(
-        finding.state in {State.ALARM, State.SUSPECT}
-        or finding.cause in {Cause.PRE_EXISTING, Cause.SHARED_WITH_CONTROL}
-        for finding in findings.signals
-    )
+    return any(map(shows_harm, findings.signals))
 
 
-def record_of(gathered: Gathered, now: float, *, last_look: bool, last_ticket_look: bool) -> Record:
-    """What a look at `now` (its own time is never later) rests on."""
+def record_of(gathered: Gathered, now: float, context: Context, decision: Decision) -> Record:
+    """What a look made at `now` (its own time is never later) rests on, and what it decided."""
     known = {
         # What is complete beyond now is so for a look as if it were complete up to now; an infinity is not JSON.
         name: Known(min(series.complete_until, now), len(series), series.partial, series.totals is not None)
         for name, series in gathered.recent.items()
     }
-    return Record(gathered.digest, known, last_look, last_ticket_look)
+    return Record(
+        calibration=gathered.digest,
+        signals=known,
+        last_look=context.last_look,
+        last_ticket_look=context.last_ticket_look,
+        neighbours=tuple((near.service, near.version, near.started_at, near.finished_at) for near in context.nearby),
+        decided=decision.signals,
+        version=__version__,
+    )
+
+
+def recorded(record: Record, environment: str) -> tuple[Nearby, ...] | None:
+    """The other deploys that a decision was given; None if they were not recorded."""
+    if record.neighbours is None:
+        return None
+    return tuple(
+        Nearby(service, environment, version, started_at, finished_at)
+        for service, version, started_at, finished_at in record.neighbours
+    )

@@ -130,21 +130,21 @@ class Gather:
             data = looks.calibration(tx, watch.id)
             if data is None:
                 return Gathered(detect.calibrate(watch.plan, {}))
-            charts = {signal.name: looks.chart(tx, watch.id, signal.name) for signal in watch.policy.signals}
+            points = looks.points_of(tx, watch.id)
         try:
             calibration = detect.Calibration.from_bytes(data)
         except detect.OtherEngineError:  # an upgrade in the middle of the watch: what is normal is learned again
             return Gathered(detect.calibrate(watch.plan, {}))
+        nothing = np.empty(0)
         recent = {}
         for signal in watch.policy.signals:
-            chart = charts[signal.name]
-            known = float(chart.times[-1]) if len(chart.times) else calibration.recent_from
+            times, values, totals = points.get(signal.name, (nothing, nothing, nothing))
             recent[signal.name] = Series(
-                times=chart.times,
-                values=chart.values,
-                totals=None if np.isnan(chart.totals).all() else chart.totals,
+                times=times,
+                values=values,
+                totals=None if np.isnan(totals).all() else totals,
                 step=signal.step,
-                complete_until=known,
+                complete_until=float(times[-1]) if len(times) else calibration.recent_from,
             )
         return Gathered(calibration, digest=records.digest(data), settled=True, stored=True, recent=recent)
 
@@ -153,7 +153,7 @@ class Gather:
         before = watch.started_at if gathered.settled else watch.started_at - watch.policy.history
         known = gathered.recent if gathered.settled else gathered.histories
         asks = []
-        for signal in self._wanted(watch, now) if gathered.settled else watch.policy.signals:
+        for signal in self._wanted(watch, gathered, now) if gathered.settled else watch.policy.signals:
             start = known[signal.name].complete_until if signal.name in known else before
             begin, end = math.floor(start / signal.step) * signal.step, now - signal.settle
             if end >= begin + signal.step:  # a bucket has ended since
@@ -192,11 +192,16 @@ class Gather:
         if gathered.settled:
             gathered.histories = {}
 
-    def _wanted(self, watch: Watch, now: float) -> Sequence[Signal]:
-        """After the metric window only tickets matter, unless a rollback must be seen to help."""
+    def _wanted(self, watch: Watch, gathered: Gathered, now: float) -> Sequence[Signal]:
+        """After the metric window only tickets matter, and what they are compared with, unless a rollback must be seen
+        to help.
+        """
+        signals = watch.policy.signals
         if watch.decided_at is None or watch.state is WatchState.RECOVERING or now <= watch.until:
-            return watch.policy.signals
-        return [signal for signal in watch.policy.signals if signal.is_tickets]
+            return signals
+        tickets = [signal.name for signal in signals if signal.is_tickets]
+        controls = gathered.calibration.controls(tickets)
+        return [signal for signal in signals if signal.is_tickets or signal.name in controls]
 
     def _without_incidents(self, watch: Watch, histories: Mapping[str, Series]) -> Mapping[str, Series]:
         """The histories with the times of earlier regressed deploys blanked: what was wrong then is not normal."""

@@ -86,14 +86,16 @@ class Looker:
             base_url=self._base_url,
             now=now,
         )
-        others = batch.around.of(watch, fresh=certain(findings)) if blames(findings) else ()
-        context = context_of(watch, gathered.failures, others, facts.last_look, facts.last_ticket_look)
+        context = context_of(watch, gathered.failures, (), facts.last_look, facts.last_ticket_look)
+        if blames(findings):
+            others = batch.around.of(watch, fresh=certain(findings))
+            context = replace(context, nearby=verdict.telling(context, findings, others))
         decision = verdict.decide(context, findings)
         if decision.outcome is Outcome.REGRESSED:
             facts = self._with_history(facts, watch)
         blind = blindness.blind_time(watch, findings, gathered.failures, at)
         response = respond.respond(watch, blindness.with_blind_time(decision, watch.blind_seconds + blind), facts)
-        record = record_of(gathered, now, last_look=facts.last_look, last_ticket_look=facts.last_ticket_look)
+        record = record_of(gathered, now, context, decision)
         look = Look(watch.id, at, now, findings, decision, dict(gathered.failures), record)
         return Outlook(look, blindness.told(watch, response, findings, blind, now, self._base_url), blind)
 

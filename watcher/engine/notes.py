@@ -21,7 +21,7 @@ _LOUDNESS = {
     Topic.NO_ROLLBACK_TARGET: Severity.CRITICAL,
     Topic.RECOVERED: Severity.WARNING,
     Topic.NOT_RECOVERED: Severity.CRITICAL,
-    Topic.SUPERSEDED: Severity.INFO,
+    Topic.SUPERSEDED: Severity.WARNING,
     Topic.BLIND: Severity.WARNING,
 }
 _TITLES = {

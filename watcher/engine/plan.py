@@ -18,6 +18,8 @@ from watcher.model.service import Service
 from watcher.model.watch import Watch, WatchState
 
 REPEAT_WINDOW = 600.0  # the same body without any id within this time is the same deploy
+CLOCK_TOLERANCE = 300.0  # a sender's clock that is further ahead of ours is worth telling of
+_ORDER_TOLERANCE = 30.0  # deploys that finished closer than this are in the order in which they came: clocks differ
 _WILD = re.compile(r"[*?\[]").search
 _ORDER = (Phase.ANNOUNCED, Phase.STARTED, Phase.FINISHED)
 
@@ -78,8 +80,34 @@ def _fits(value: str, pattern: str) -> bool:
     return value == pattern or fnmatchcase(value, pattern)
 
 
+def ahead(event: DeployEvent, received_at: float) -> float:
+    """Seconds by which the sender's clock is ahead of ours at least: what we are told of has happened."""
+    told = [moment for moment in (event.started_at, event.finished_at) if moment is not None]
+    return max(0.0, max(told, default=event.at) - received_at)
+
+
+def _by_our_clock(event: DeployEvent, received_at: float) -> DeployEvent:
+    """The event with all its times moved back so far that none is still to come."""
+    off = ahead(event, received_at)
+    if not off:
+        return event
+    return replace(
+        event,
+        at=event.at - off,
+        started_at=None if event.started_at is None else event.started_at - off,
+        finished_at=None if event.finished_at is None else event.finished_at - off,
+    )
+
+
+def came_late(watch: Watch, other: Watch) -> bool:
+    """Whether `watch`, which is to be opened now, is of a deploy older than that of `other`, which is open."""
+    # No deploy finished after we were told that it had.
+    return min(other.finished_at, other.created_at) > watch.finished_at + _ORDER_TOLERANCE
+
+
 def merge(known: Deploy | None, event: DeployEvent, *, identity: str, hook: str, received_at: float) -> Deploy:
-    """The deploy after this event; events may come late or out of order."""
+    """The deploy after this event; events may come late or out of order, or tell of a time that is still to come."""
+    event = _by_our_clock(event, received_at)
     if known is None:
         return Deploy(
             id=short_id("d", identity),

@@ -9,14 +9,18 @@ from watcher.engine import respond
 from watcher.engine.bands import keep_bands
 from watcher.engine.gather import Gathered, write_points
 from watcher.errors import LeaseLostError, StoreUnavailableError
-from watcher.model.order import RollbackOrder
+from watcher.model.order import Hold, RollbackOrder
 from watcher.model.service import Freeze
 from watcher.model.watch import Watch
 from watcher.store import claims, looks, orders, records, watches
 from watcher.store.claims import Claim
 from watcher.store.database import Database, Tx
 from watcher.store.looks import Look
-from watcher.verdict.restraint import HOUR, restraint
+from watcher.store.orders import Order
+from watcher.store.restored import restored_at
+from watcher.verdict.restraint import HOUR, Held, restraint
+
+_RESTORED = Held(Hold.RESTORED, "the store was restored from a backup, and a newer deploy may not be known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class Recorder:
     def _put(self, tx: Tx, one: Made, now: float) -> Outlook:
         """Writes a look. `LeaseLostError` is raised before anything is written."""
         gathered, outlook, watch_id = one.gathered, one.outlook, one.before.id
-        response = self._restrained(tx, outlook.response, now)
+        response = self._restrained(tx, outlook.response, now) if one.decides else outlook.response
         after = response.watch
         release = after.next_look_at is None or after.next_look_at > now
         claims.save(tx, one.claim, after, release=release)
@@ -130,11 +134,32 @@ class Recorder:
         return replace(outlook, response=response)
 
     def _restrained(self, tx: Tx, response: respond.Response, now: float) -> respond.Response:
-        """The response, asking a person where a freeze or a budget forbids to go on alone."""
-        policy = response.watch.policy
-        acts = any(isinstance(order.payload, RollbackOrder) and not order.expires_at for order in response.orders)
-        if not acts:
+        """The response, asking a person where a restored store, a freeze or a budget forbids to go on alone.
+
+        Its rollback is stamped by the clock that all replicas share: by it budgets are counted and approvals run out.
+        """
+        rollbacks = [order for order in response.orders if isinstance(order.payload, RollbackOrder)]
+        if not rollbacks:
             return response
-        spent, added = orders.spent(tx, now - HOUR), self._freezes.get(policy.name, ())
-        held = restraint(policy, spent, self._rollbacks_per_hour, now, added)
-        return respond.hold_back(response, held, self._base_url, now) if held else response
+        moment = self._database.clock.read(tx, now)
+        if not rollbacks[0].expires_at:
+            policy = response.watch.policy
+            # What was made before that clock was set forward is younger than it says.
+            spent, added = orders.spent(tx, moment.surely - HOUR), self._freezes.get(policy.name, ())
+            known = restored_at(tx, response.watch.id) is None
+            held = restraint(policy, spent, self._rollbacks_per_hour, now, added) if known else _RESTORED
+            response = respond.hold_back(response, held, self._base_url, now) if held else response
+        return replace(response, orders=tuple(_stamped(order, moment.at - now) for order in response.orders))
+
+
+def _stamped(order: Order, ahead: float) -> Order:
+    """A rollback with its times by a clock that is `ahead` of the one that it was made by; a note as it is."""
+    if not isinstance(order.payload, RollbackOrder):
+        return order
+    return replace(
+        order,
+        created_at=order.created_at + ahead,
+        updated_at=order.updated_at + ahead,
+        next_at=None if order.next_at is None else order.next_at + ahead,
+        expires_at=None if order.expires_at is None else order.expires_at + ahead,
+    )

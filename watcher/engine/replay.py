@@ -167,4 +167,10 @@ def replay_line(line: bytes | str, false_rollback_probability: float) -> Replaye
 
 
 def _json(result: Mapping[str, Any]) -> str:
-    return json.dumps(result, ensure_ascii=False, allow_nan=False)
+    """One line that any UTF-8 stream takes; names may hold halves of characters, which JSON can only write escaped."""
+    line = json.dumps(result, ensure_ascii=False, allow_nan=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(result, allow_nan=False)
+    return line

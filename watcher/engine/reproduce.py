@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from watcher import detect, verdict
+from watcher import __version__, detect, verdict
 from watcher.detect import codec as calibrations
 from watcher.detect.calibration import ENGINE
-from watcher.engine.facts import NEARBY, context_of, nearby, neighbours
+from watcher.engine.facts import NEARBY, context_of, nearby, neighbours, recorded
 from watcher.kit import clock
 from watcher.model.decision import Decision
 from watcher.model.finding import Findings
@@ -105,8 +105,10 @@ def _again(
         opened[record.calibration] = _calibration(stored, record)
     recent = {name: _known(watch, stored, look, name, known) for name, known in record.signals.items()}
     found = detect.look(opened[record.calibration], recent, look.at, previous)
-    others = neighbours(other for other in stored.deploys if other.received_at <= look.made_at)
-    context = context_of(watch, look.failures, nearby(watch, others), record.last_look, record.last_ticket_look)
+    others = recorded(record, watch.environment)
+    if others is None:
+        others = nearby(watch, neighbours(other for other in stored.deploys if other.received_at <= look.made_at))
+    context = context_of(watch, look.failures, others, record.last_look, record.last_ticket_look)
     return found, verdict.decide(context, found)
 
 
@@ -163,6 +165,12 @@ def _difference(look: Look, found: Findings, decision: Decision) -> str | None:
     told, made = look.decision, decision
     if (told.outcome, told.reason, told.score) != (made.outcome, made.reason, made.score):
         return f"decided {_said(told)}, now {_said(made)}"
+    record = look.record
+    if record is not None and record.decided is not None and record.decided != made.signals:
+        return f"decided by {_listed(record.decided)}, now by {_listed(made.signals)}"
+    # Words may be put better from one version to the next.
+    if record is not None and record.version == __version__ and told.sentence != made.sentence:
+        return f"said {told.sentence!r}, now {made.sentence!r}"
     return None
 
 
@@ -170,6 +178,10 @@ def _fields(old: Any, new: Any) -> str:
     """What differs between two instances of one dataclass."""
     pairs = ((each.name, getattr(old, each.name), getattr(new, each.name)) for each in fields(old))
     return ", ".join(f"{name} was {before!r}, now {after!r}" for name, before, after in pairs if before != after)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "no signal"
 
 
 def _said(decision: Decision) -> str:

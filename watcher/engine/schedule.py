@@ -11,6 +11,7 @@ from watcher.model.service import Role, Signal
 from watcher.model.watch import Watch, WatchState
 
 _SOON = 5.0  # seconds until the next look while only the last points are still to come
+_AWAITED = frozenset({Role.REQUIRED, Role.CONTROL})
 _PATIENCE = 30.0  # least seconds that late points are waited for
 _LATE = 10.0  # seconds by which a look is no longer in time
 
@@ -23,7 +24,8 @@ def grace(watch: Watch) -> float:
 
 def is_last_look(watch: Watch, at: float, recent: Mapping[str, Series]) -> bool:
     """Whether this look ends the metric window: it is over, and its points are in or no longer waited for."""
-    needed = [signal for signal in watch.policy.signals if signal.role is Role.REQUIRED and not signal.is_tickets]
+    # Without its control a signal is judged otherwise: that is waited for as well.
+    needed = [signal for signal in watch.policy.signals if signal.role in _AWAITED and not signal.is_tickets]
     return at >= watch.until and (
         at >= watch.until + grace(watch) or all(_complete(signal, recent, watch.until) for signal in needed)
     )

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from watcher.errors import ExternalError
+from watcher.engine.lease import Keeper
+from watcher.errors import ExternalError, LeaseLostError
 from watcher.model.order import Note, Severity
 from watcher.model.watch import WatchState
 from watcher.ports import Notifier, Renews
-from watcher.store import orders, watches
+from watcher.store import order_claims, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 from watcher.telemetry.metrics import Metrics
@@ -18,19 +19,44 @@ from watcher.telemetry.metrics import Metrics
 _ATTEMPTS = 12
 _BACKOFF = (2.0, 5.0, 15.0, 60.0, 300.0)
 _ALERT_LIFE = 4 * 3600.0  # an alert that nothing resolves is no longer renewed after this
+_GONE = frozenset({WatchState.SUPERSEDED, WatchState.STOPPED})  # but what is said of that itself is not over by it
 _LOUDNESS = list(Severity)
 
 
 class Sender:
     """Hands notes to their notifiers."""
 
-    def __init__(self, database: Database, notifiers: Mapping[str, Notifier], metrics: Metrics, log: Any) -> None:
+    def __init__(
+        self, database: Database, notifiers: Mapping[str, Notifier], keeper: Keeper, metrics: Metrics, log: Any
+    ) -> None:
+        """`notifiers`: by their names."""
         self._database = database
         self._notifiers = notifiers
+        self._keeper = keeper
         self._metrics = metrics
         self._log = log
 
-    def send(self, order: Order, note: Note, now: float) -> None:
+    def step(self, notifier: str, now: float) -> bool:
+        """Claims one due note to `notifier` and sends it; whether there was one. One that hangs delays no other."""
+        with self._database.write(alone=False) as tx:
+            due = max(now, self._database.clock.read(tx, now).at)  # rollbacks, and notes of them, are by that clock
+            claimed = order_claims.claim_notes(tx, due, self._keeper.owner, 1, self._keeper.lease_seconds, notifier)
+        for order in claimed:
+            with self._keeper.keeping_order(order.id):
+                try:
+                    if isinstance(order.payload, Note):
+                        self._send(order, order.payload, now)
+                except LeaseLostError:
+                    self._log.info("order_lease_lost", order=order.id)
+        return bool(claimed)
+
+    def step_unknown(self, now: float) -> bool:
+        """The same for notes to notifiers that are not configured any more."""
+        with self._database.read() as tx:
+            unknown = order_claims.waited_for(tx) - self._notifiers.keys()
+        return any(self.step(notifier, now) for notifier in sorted(unknown))
+
+    def _send(self, order: Order, note: Note, now: float) -> None:
         """Sends a claimed note and writes how it stands."""
         notifier = self._notifiers.get(order.target)
         if notifier is None:
@@ -44,6 +70,8 @@ class Sender:
         if order.state is NoteState.RENEWING and self._over(order, now):
             self._finish(order, NoteState.SENT, "", now)
             return
+        with self._database.read() as tx:
+            orders.check_held(tx, order)  # the last thing before it goes out: we may have slept since the claim
         try:
             notifier.send(note)
         except ExternalError as error:
@@ -62,7 +90,7 @@ class Sender:
         with self._database.read() as tx:
             watch = watches.get(tx, order.watch_id)
             others = orders.notes_of(tx, order.watch_id)
-        if watch is None or watch.state in (WatchState.SUPERSEDED, WatchState.STOPPED):
+        if watch is None or (watch.state in _GONE and (watch.ended_at is None or order.created_at < watch.ended_at)):
             return True
         return any(
             isinstance(other.payload, Note) and other.payload.resolved and other.created_at >= order.created_at

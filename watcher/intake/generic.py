@@ -67,9 +67,12 @@ class Generic:
         self._tokens = tuple(token.get_secret_value() for token in options.token)
         self._keys = tuple(signing_key(secret.get_secret_value()) for secret in options.secret)
 
-    def verify(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
+    def verify_head(self, headers: Mapping[str, str]) -> None:
         if self._tokens:
             verify_bearer(self._tokens, headers)
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
+        self.verify_head(headers)
         if self._keys:
             verify_standard(self._keys, headers, body, now)
 

@@ -243,8 +243,10 @@ class HttpStatusError(ExternalError):
 
 
 def _classify(error: Exception, host: str) -> ExternalError:
-    if isinstance(error, requests.exceptions.SSLError):
-        return ExternalError(f"{host}: TLS failed", fault=Fault.TLS, permanent=False, sent=False)
+    broke = isinstance(error.args[0] if error.args else None, wire.BrokenTlsError)
+    if broke or isinstance(error, requests.exceptions.SSLError):
+        words = "TLS broke after the request" if broke else "TLS failed"
+        return ExternalError(f"{host}: {words}", fault=Fault.TLS, permanent=False, sent=broke)
     if isinstance(error, requests.ConnectTimeout):
         return ExternalError(f"{host}: no connection in time", fault=Fault.TIMEOUT, permanent=False, sent=False)
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):

@@ -23,6 +23,11 @@ def is_clean(text: str, limit: int) -> bool:
     return 0 < len(text) <= limit and text == text.strip() and not any(map(_unfit, text))
 
 
+def is_storable(text: str) -> bool:
+    """Whether every database keeps `text` and every answer can repeat it; lines and tabs may be in it."""
+    return all(character in "\n\r\t" or unicodedata.category(character) not in {"Cc", "Cs"} for character in text)
+
+
 def one_line(text: str, limit: int) -> str:
     """`text` on one printable line of at most `limit` characters; a cut is marked with an ellipsis."""
     line = " ".join("".join(" " if _unfit(character) else character for character in text).split())

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from watcher.kit import personal_numbers
 
 _LONGEST = 10_000  # characters that are looked at; nobody keeps more
 _NAME = r"[\w.!$%'*+^`{|}~-]"
 _MAIL = re.compile(rf'(?:"[^"\n]{{1,64}}"|(?<!{_NAME}){_NAME}+|[/=?&#]{{1,8}})(?:@|%40)[\w-]+(?:\.[\w-]+)+')
-_GAP = r"[\s./()\u2010-\u2015\u2212-]"  # what people put between the digits of a number
-_RUN = re.compile(rf"(?a:\d)(?:{_GAP}{{0,3}}(?a:\d))+")
-_PHONE = re.compile(rf"(?<![\w.])(?:\+|\(\+?)?\d(?:{_GAP}{{0,3}}\d){{6,24}}(?!\w)")
-_SEPARATED = re.compile(rf"\d{{2,}}{_GAP}+\d{{2,}}{_GAP}+\d{{2,}}|\(\d+\)")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}.*)?|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,3}(?:\.\d{1,3}){3}", re.DOTALL)
 _SECRETS = (
     re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.DOTALL),
     re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"),  # a JSON web token
@@ -39,26 +35,20 @@ def redacted(text: str) -> str:
     for pattern in _SECRETS:
         text = pattern.sub("[secret]", text)
     text = _NAMED.sub(r"\1\2[secret]", _SCHEME.sub(r"\1 [secret]", text))
-    return _PHONE.sub(_phone, _RUN.sub(_cards, _MAIL.sub("[email]", text)))
+    return personal_numbers.without(_MAIL.sub("[email]", text))
 
 
 def redacted_url(url: str) -> str:
-    """`url` without a secret or a customer in its query, its fragment or its path; a number in its path is an id."""
+    """`url` without a secret or a customer in its query, its fragment or its path.
+
+    A plain number in the path is an id, unless it is a card's or begins with a zero.
+    """
     parts = urlsplit(url)
     query = [(name, _value(name, value)) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
-    path = parts.path if _MAIL.search(unquote(parts.path)) is None else _MAIL.sub("redacted", unquote(parts.path))
+    path = "/".join(_segment(segment) for segment in personal_numbers.path_without(parts.path).split("/"))
     clean = parts.query if query == parse_qsl(parts.query, keep_blank_values=True) else urlencode(query)
     fragment = parts.fragment if _value(parts.fragment, unquote(parts.fragment)) != "redacted" else ""
-    return urlunsplit(parts._replace(path=path.replace(" ", "%20"), query=clean, fragment=fragment))
-
-
-def passes_luhn(digits: str) -> bool:
-    """Whether the last digit checks the others (ISO/IEC 7812-1, annex B)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (2 if place % 2 else 1)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
+    return urlunsplit(parts._replace(path=path, query=clean, fragment=fragment))
 
 
 def _plain(text: str) -> str:
@@ -68,6 +58,13 @@ def _plain(text: str) -> str:
     return seen if len(text) <= _LONGEST else (seen.rsplit(None, 1)[0] if " " in seen else "")
 
 
+def _segment(segment: str) -> str:
+    """A part of a path: a number, which is an id unless it begins with a zero; or even a whole sentence."""
+    plain = unquote(segment)
+    is_id = plain.isascii() and plain.isdigit() and not plain.startswith("0")
+    return "redacted" if not is_id and redacted(plain) != _plain(plain) else segment
+
+
 def _ascii(letter: str) -> str:
     digit = unicodedata.decimal(letter, None)
     return letter if digit is None else str(digit)
@@ -75,41 +72,3 @@ def _ascii(letter: str) -> str:
 
 def _value(name: str, value: str) -> str:
     return "redacted" if _SECRET_PARAMETER.search(name) or redacted(value) != _plain(value) else value
-
-
-def _cards(match: re.Match[str]) -> str:
-    """A run of digits with gaps, without the card numbers in it, which begin and end where a group of digits does."""
-    found, done, text = match[0], 0, ""
-    groups = [(group.start(), group.end()) for group in re.finditer(r"\d+", found)]
-    for first, (start, _) in enumerate(groups):
-        if start < done:
-            continue
-        end = next(_card_ends(found, groups, first), None)
-        if end is not None:
-            text += found[done:start] + "[card]"
-            done = end
-    rest = text + found[done:]
-    return re.sub(r"\d{20,}", "[number]", rest)
-
-
-def _card_ends(found: str, groups: list[tuple[int, int]], first: int) -> Iterator[int]:
-    """Where a card number that begins with the group `first` may end."""
-    digits = ""
-    for start, end in groups[first : first + 19]:
-        digits += found[start:end]
-        if len(digits) > 19:
-            return
-        if len(digits) >= 13 and digits[0] not in "01" and passes_luhn(digits):
-            yield end
-
-
-def _phone(match: re.Match[str]) -> str:
-    found = match[0]
-    digits = re.sub(r"\D", "", found)
-    if _DATE.fullmatch(found):
-        return found
-    international = found.startswith(("+", "(+", "00"))
-    national = found.startswith(("0", "(")) or _SEPARATED.search(found)
-    if 7 <= len(digits) <= 15 and (international or national):
-        return "[phone]"
-    return found

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import io
 import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPResponse
 from typing import Any
@@ -16,7 +19,13 @@ from typing import Any
 from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+)
 
 from watcher.kit import clock, names
 
@@ -24,6 +33,10 @@ from watcher.kit import clock, names
 def limit(pools: PoolManager) -> None:
     """Makes the connections of `pools` keep to their read time-out as a limit on the whole answer."""
     pools.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class BrokenTlsError(ProtocolError):
+    """TLS failed while a request was sent or its answer read."""
 
 
 class _Reader(io.RawIOBase):
@@ -125,10 +138,24 @@ class _Https(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
         return _connected(self)
 
+    def request(self, *arguments: Any, **more: Any) -> None:
+        with _after_the_handshake():
+            super().request(*arguments, **more)
+
     def getresponse(self) -> Any:
         if self.timeout is not None:
             self.response_class = partial(_answer, clock.monotonic() + self.timeout)  # type: ignore[assignment]
-        return super().getresponse()
+        with _after_the_handshake():
+            return super().getresponse()
+
+
+@contextmanager
+def _after_the_handshake() -> Iterator[None]:
+    """TLS that breaks now is no TLS that could not be begun: the request may have arrived."""
+    try:
+        yield
+    except ssl.SSLError as error:
+        raise BrokenTlsError from error
 
 
 class _HttpPool(HTTPConnectionPool):

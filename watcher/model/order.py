@@ -24,6 +24,7 @@ class RollbackState(StrEnum):
 class Hold(StrEnum):
     """Why a rollback that the mode allows waits for a person all the same; the first that applies counts."""
 
+    RESTORED = "restored"
     FROZEN = "frozen"
     SERVICE_BUDGET = "service_budget"
     TOTAL_BUDGET = "total_budget"

@@ -71,6 +71,13 @@ class Signal:
     query: Mapping[str, Any] = field(default_factory=dict)
 
 
+def default_must_see(min_effect: float) -> float:
+    """What a window must be able to show if nobody says: what just passes `min_effect` is measured below it half of the
+    time.
+    """
+    return max(0.3, 1.5 * min_effect)
+
+
 @dataclass(frozen=True, slots=True)
 class Freeze:
     """A time in which nothing is rolled back without a person, on the clocks of `zone` (an IANA name).
@@ -103,6 +110,7 @@ class Service:
         rollbacks_per_hour: how many may go without a person's word; beyond that only an approval is asked for.
         freeze: when only an approval is asked for.
         blind_after: how long a required signal may go unmeasured until somebody is told; None: as the engine sees fit.
+        depends_on: names of services whose deploys can harm this one too; None: all of the same environment.
     """
 
     name: str
@@ -121,6 +129,7 @@ class Service:
     rollbacks_per_hour: int = 1
     freeze: tuple[Freeze, ...] = ()
     blind_after: float | None = None
+    depends_on: tuple[str, ...] | None = None
 
     def signal(self, name: str) -> Signal:
         return next(signal for signal in self.signals if signal.name == name)

@@ -103,11 +103,13 @@ class Command:
         """
         argv = self._options.argv
         if order.dry_run and not (self._options.heeds_dry_run or any(_DRY_RUN in part for part in argv)):
-            raise _unusable(f"{PurePath(argv[0]).name}: not started: nothing says that it heeds WATCHER_DRY_RUN")
+            unsaid = "nothing says that it heeds WATCHER_DRY_RUN (expected heeds_dry_run: true)"
+            raise _unusable(f"{PurePath(argv[0]).name}: not started: {unsaid}")
         status, detail = self._run(argv, order)
         if status:
             said = f"{_ending(status)}{f': {detail}' if detail else ''}"
-            raise ExternalError(f"{PurePath(argv[0]).name}: {said}", fault=Fault.COMMAND, permanent=True)
+            # One that was killed has not said that it failed: it may have done its work.
+            raise ExternalError(f"{PurePath(argv[0]).name}: {said}", fault=Fault.COMMAND, permanent=status > 0)
         return Receipt(accepted=True, detail=detail)
 
     @property

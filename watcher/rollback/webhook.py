@@ -37,6 +37,11 @@ class WebhookOptions(Connection):
         description="Where to ask (GET) what became of an order after every attempt went unanswered; `{rollback_id}` "
         "is put in. Never shown.",
     )
+    heeds_dry_run: bool = Field(
+        default=False,
+        description="Whether the receiver changes nothing for an order that says `dry_run`; without it a drill is "
+        "refused and nothing sent.",
+    )
 
     @field_validator("url", "check_url")
     @classmethod
@@ -70,6 +75,7 @@ class Webhook:
         self.name = name
         self._url = options.url
         self._check_url = options.check_url
+        self._heeds_dry_run = options.heeds_dry_run
         self._key = signing_key(options.secret.get_secret_value()) if options.secret else None
         self._http = tools.http(options)
         self._now = tools.now
@@ -78,8 +84,12 @@ class Webhook:
         """Any 2xx is an acceptance, not yet a rollback.
 
         Raises:
-            ExternalError: as from the door; `sent` says whether the order may have been carried out.
+            ExternalError: as from the door; `sent` says whether the order may have been carried out. Or the order says
+                `dry_run`, and nothing says that the receiver heeds it.
         """
+        if order.dry_run and not self._heeds_dry_run:
+            why = "not sent: nothing says that the receiver heeds dry_run (expected heeds_dry_run: true)"
+            raise ExternalError(why, fault=Fault.QUERY, permanent=True, sent=False)
         body = payload(order)
         answer = self._http.request(
             "POST",

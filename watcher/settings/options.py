@@ -61,7 +61,8 @@ class ServerOptions(_Section):
     )
     tokens: tuple[TokenOptions, ...] = Field(
         default=(),
-        description="Tokens for the page and the API; one with scope `read` is needed when listening beyond loopback.",
+        description="Tokens for the page and the API; one with scope `read` is needed when listening "
+        "beyond loopback, or with an `external_url` beyond it.",
     )
     proxy: ProxyOptions | None = Field(
         default=None, description="Reverse proxies that are trusted. Without it: none, and no header of theirs counts."
@@ -223,6 +224,11 @@ class PolicyOptions(_Section):
         description="How long a required signal may go unmeasured until somebody is told, once a watch. Without it: "
         "15m, or a quarter of `window` if that is less.",
     )
+    depends_on: tuple[str, ...] | None = Field(
+        default=None,
+        description="Names of the services whose deploys can harm this one too: with another deploy at the time of the "
+        "harm nothing is rolled back by itself. `[]`: only its own. Without it: every deploy to the same environment.",
+    )
 
 
 class SignalOptions(_Section):
@@ -255,7 +261,7 @@ class SignalOptions(_Section):
         default=None,
         gt=0,
         description="Relative harm that the window must be able to show, or the deploy cannot be called healthy. "
-        "Without it: 30%, or `min_effect` if that is more.",
+        "Without it: 30%, or one and a half times `min_effect` if that is more.",
     )
     control: str | None = Field(default=None, description="Name of a signal of this service with the role `control`.")
 

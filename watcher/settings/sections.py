@@ -24,7 +24,7 @@ from watcher.settings.options import (
     TokenOptions,
 )
 from watcher.settings.report import Report
-from watcher.settings.types import Adapter, Server, Token, is_loopback
+from watcher.settings.types import Adapter, Server, Token, host_of, is_loopback
 from watcher.web.clients import Proxies
 from watcher.web.limits import Rates
 
@@ -48,8 +48,7 @@ def server(raw: Mapping[str, Any], report: Report) -> Server | None:
         report.add((*path, "listen"), "not an address (expected host:port such as 127.0.0.1:8080)")
         return None
     host = found[1] or found[2]
-    if not is_loopback(host):
-        _check_open_server(options, report)
+    _check_reach(options, host, report)
     url = (options.external_url or f"http://{options.listen}").rstrip("/")
     if not is_web_url(url):
         report.add((*path, "external_url"), "not a URL (expected one such as https://watcher.example.com)")
@@ -85,15 +84,21 @@ def _proxies(options: ProxyOptions | None, path: Path, report: Report) -> Proxie
     return Proxies(tuple(networks), header, frozenset(options.user_scopes) if header else frozenset())
 
 
-def _check_open_server(options: ServerOptions, report: Report) -> None:
+def _check_reach(options: ServerOptions, host: str, report: Report) -> None:
+    """Whoever can be reached from elsewhere needs to know who asks."""
+    url = options.external_url
+    if is_loopback(host) and (url is None or not is_web_url(url) or is_loopback(host_of(url))):
+        return
     people = options.proxy is not None and options.proxy.user_header is not None
     if not people and not any("read" in token.scopes for token in options.tokens):
+        expected = "or listen on 127.0.0.1"
+        if is_loopback(host):
+            expected = "server.proxy with a user_header, or an external_url of this machine"
         report.add(
             ("server", "tokens"),
-            "the server can be reached from other machines (expected a token with the scope read, "
-            "or listen on 127.0.0.1)",
+            f"the server can be reached from other machines (expected a token with the scope read, {expected})",
         )
-    if options.external_url is None:
+    if url is None:
         report.warn(("server", "listen"), "without server.external_url the links in notes lead nowhere from outside")
 
 

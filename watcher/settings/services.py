@@ -47,7 +47,9 @@ def compile_services(
     raw: Mapping[str, Any], defaults: Defaults, known: Known, report: Report
 ) -> tuple[dict[str, Adapter], list[Service]]:
     """The rollback targets by service, and the services; only what is right."""
+    names = _names(raw)
     _check_notify(defaults.policy.notify, ("defaults",), known, report)
+    _check_depends_on(defaults.policy, ("defaults",), names, report)
     rollbacks: dict[str, Adapter] = {}
     services: list[Service] = []
     taken: set[str] = set()
@@ -58,7 +60,7 @@ def compile_services(
         rollback = None
         if own.get("rollback") is not None:
             rollback = sections.adapter("rollback", own["rollback"], (*path, "rollback"), report)
-        made = _service(path, own, defaults, known, report) if isinstance(value, dict) else ()
+        made = _service(path, own, defaults, known, names, report) if isinstance(value, dict) else ()
         for service in made:
             if service.name != name and (service.name in raw or service.name in taken):
                 report.add((*path, "each"), f'another service is named "{service.name}" (expected a name of its own)')
@@ -69,7 +71,18 @@ def compile_services(
     return rollbacks, services
 
 
-def _service(path: Path, raw: Mapping[str, Any], defaults: Defaults, known: Known, report: Report) -> Sequence[Service]:
+def _names(raw: Mapping[str, Any]) -> AbstractSet[str]:
+    """Of all services, also of those that are not right: whoever names one has made no mistake."""
+    names: set[str] = set()
+    for name, value in raw.items():
+        each = value.get("each") if isinstance(value, dict) else None
+        names |= {one for one in each if isinstance(one, str)} if isinstance(each, list) else {name}
+    return names
+
+
+def _service(
+    path: Path, raw: Mapping[str, Any], defaults: Defaults, known: Known, names: AbstractSet[str], report: Report
+) -> Sequence[Service]:
     """The service at `path`, or those it is a template of, checked as far as it can be; none if it is not right."""
     asked = raw.get("signals")
     signals = {
@@ -83,6 +96,7 @@ def _service(path: Path, raw: Mapping[str, Any], defaults: Defaults, known: Know
         return ()
     policy = _inherited(own, defaults.policy)
     _check_notify(own.notify, path, known, report)
+    _check_depends_on(own, path, names, report)
     if own.match is not None and not own.match:
         report.add((*path, "match"), "matches every deploy (expected at least one attribute and its pattern)")
     if policy.mode is not Mode.OBSERVE and own.rollback is None:
@@ -135,6 +149,7 @@ def _compiled(name: str, own: ServiceOptions, policy: PolicyOptions, signals: tu
         rollbacks_per_hour=policy.rollbacks_per_hour,
         freeze=tuple(freeze.compiled() for freeze in policy.freeze),
         blind_after=policy.blind_after,
+        depends_on=policy.depends_on,
     )
 
 
@@ -145,6 +160,17 @@ def _check_notify(names: tuple[str, ...], path: Path, known: Known, report: Repo
             report.unknown(where, "notifier", name, known.kinds["notifiers"], "one under notifiers")
         elif name in names[:index]:
             report.add(where, "the notifier stands twice (expected it once)")
+
+
+def _check_depends_on(policy: PolicyOptions, path: Path, names: AbstractSet[str], report: Report) -> None:
+    """An unknown name is refused: mistyped, it would let a deploy be blamed for what another one did."""
+    given = policy.depends_on or ()
+    for index, name in enumerate(given):
+        where = (*path, "depends_on", index)
+        if name not in names:
+            report.unknown(where, "service", name, names, "one under services")
+        elif name in given[:index]:
+            report.add(where, "the service stands twice (expected it once)")
 
 
 def _check_times(service: Service, path: Path, report: Report) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from watcher import registry
-from watcher.model.service import Harm, Kind, Role, Signal
+from watcher.model.service import Harm, Kind, Role, Signal, default_must_see
 from watcher.settings import shapes
 from watcher.settings.document import Path
 from watcher.settings.options import SignalOptions
@@ -17,7 +17,6 @@ from watcher.settings.sections import Known
 
 METRIC_STEP = 60.0
 TICKET_STEP = 300.0  # tickets are few, and their systems allow few calls
-MUST_SEE = 0.3
 
 
 def compile_signal(value: object, path: Path, known: Known, report: Report) -> Signal | None:
@@ -108,7 +107,7 @@ def _compiled(name: str, options: SignalOptions, query: BaseModel) -> Signal:
         role=options.role or (Role.SUPPORTING if tickets else Role.REQUIRED),
         settle=options.settle,
         min_effect=options.min_effect,
-        must_see=options.must_see if options.must_see is not None else max(MUST_SEE, options.min_effect),
+        must_see=options.must_see if options.must_see is not None else default_must_see(options.min_effect),
         control=options.control,
         query=query.model_dump(mode="json", exclude_unset=True),
     )

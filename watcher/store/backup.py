@@ -1,4 +1,4 @@
-"""Backups of an SQLite store while it is in use, and the way back. PostgreSQL has its own tools."""
+"""Backups of an SQLite store while it is in use, and the way back; PostgreSQL has tools for all but its last step."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.pool import StaticPool
 
 from watcher.errors import WatcherError
-
-# Since the backup a rollback may have been made. `attempted` says just that: it is repeated only under the same key,
-# and where no key is honoured a person is called.
-_DOUBTFUL = """
-update orders set state = 'attempted', lease_until = 0.0
-where kind = 'rollback' and (state = 'approved' or (state = 'planned' and expires_at is null))
-"""
+from watcher.store import restored
+from watcher.store.database import Database
+from watcher.store.restored import Settled
 
 
 class BackupError(WatcherError):
@@ -26,12 +23,12 @@ class BackupError(WatcherError):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a backup holds; `doubtful`: rollbacks of which it is not known whether they were made since."""
+    """What a backup holds; `settled`: what was done about what was open in it."""
 
     schema: str
     deploys: int
     watches: int
-    doubtful: int = 0
+    settled: Settled | None = None
 
 
 def sqlite_path(url: str) -> Path | None:
@@ -65,6 +62,17 @@ def restore(source: Path, store: Path) -> Kept:
     return _copied(source, store, settle=True)
 
 
+def settle(database: Database) -> Settled:
+    """What `restore` does to a store that other tools have brought back; before any daemon starts.
+
+    Raises:
+        StoreUnavailableError: it does not answer, or is no store that this program can use.
+    """
+    database.migrate()
+    with database.write() as tx:
+        return restored.settle(tx)
+
+
 def _copied(source: Path, target: Path, *, settle: bool = False) -> Kept:
     if target.exists():
         raise BackupError(f"{target} exists (expected a new file)")
@@ -96,11 +104,16 @@ def _checked(copy: sqlite3.Connection, source: Path, *, settle: bool) -> Kept:
     if copy.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone() is None:
         raise BackupError(f"{source} is no store of this program")
     (schema,) = copy.execute("select version_num from alembic_version").fetchone()
-    doubtful = copy.execute(_DOUBTFUL).rowcount if settle else 0
-    copy.commit()
+    settled = _settled(copy) if settle else None
     (deploys,) = copy.execute("select count(*) from deploys").fetchone()
     (watches,) = copy.execute("select count(*) from watches").fetchone()
-    return Kept(schema, deploys, watches, doubtful)
+    return Kept(schema, deploys, watches, settled)
+
+
+def _settled(copy: sqlite3.Connection) -> Settled:
+    # The connection stays open: what was made of it is its owner's to close.
+    with create_engine("sqlite://", creator=lambda: copy, poolclass=StaticPool).begin() as tx:
+        return restored.settle(tx)
 
 
 def _flush(path: Path) -> None:

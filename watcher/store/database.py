@@ -14,6 +14,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from watcher.errors import StoreUnavailableError
 from watcher.store.engines import postgresql_engine, sqlite_engine
+from watcher.store.shared_clock import SharedClock
 from watcher.store.together import Work, together
 from watcher.store.versions import Schema, schema_of
 
@@ -60,6 +61,7 @@ class Database:
         )  # told once of a row that is not understood
         self._noticed: set[str] = set()
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
+        self.clock = SharedClock()
         self._writing = Lock()  # SQLite has one writer: queue here rather than poll its lock
         self._engine = sqlite_engine(url) if self._sqlite else postgresql_engine(url)
         self._engine.update_execution_options(unknown=self._notice)

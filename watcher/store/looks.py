@@ -6,6 +6,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,11 @@ _CHART = Prepared(
     select(points.c.at, points.c.value, points.c.total, points.c.expected, points.c.low, points.c.high)
     .where(points.c.watch_id == bindparam("the_watch"), points.c.signal == bindparam("the_signal"))
     .order_by(points.c.at)
+)
+_POINTS = Prepared(
+    select(points.c.signal, points.c.at, points.c.value, points.c.total)
+    .where(points.c.watch_id == bindparam("the_watch"))
+    .order_by(points.c.signal, points.c.at)
 )
 _BAND = Prepared(
     update(points).where(
@@ -152,6 +159,16 @@ def chart(tx: Tx, watch_id: str, signal: str) -> Chart:
     return Chart(*np.array(rows, dtype=np.float64).reshape(-1, 6).T)
 
 
+def points_of(tx: Tx, watch_id: str) -> Mapping[str, tuple[Floats, Floats, Floats]]:
+    """Signal -> the times, values and totals that the watch has stored: arrays of shape (n,), NaN where missing."""
+    rows = _POINTS.tuples(tx, the_watch=watch_id)
+    out = {}
+    for signal, group in groupby(rows, key=itemgetter(0)):
+        times, values, totals = np.array([row[1:] for row in group], dtype=np.float64).T
+        out[signal] = times, values, totals
+    return out
+
+
 def keep_calibration(tx: Tx, watch_id: str, made_at: float, data: bytes) -> None:
     tx.execute(delete(calibrations).where(calibrations.c.watch_id == watch_id))
     tx.execute(insert(calibrations).values(watch_id=watch_id, made_at=made_at, data=data))
@@ -170,12 +187,14 @@ def _stored(value: float) -> float | None:
 
 
 def _look(row: Row[Any]) -> Look:
+    record = None if row.record is None else codec.load(Record, row.record)
     decision = Decision(
         outcome=Outcome(row.outcome) if row.outcome else None,
         reason=word(Reason, row.reason, Reason.UNKNOWN),
         sentence=row.sentence,
         at=row.at,
         score=row.score,
+        signals=(record.decided if record is not None else None) or (),
     )
     return Look(
         watch_id=row.watch_id,
@@ -184,5 +203,5 @@ def _look(row: Row[Any]) -> Look:
         findings=codec.load(Findings, row.findings),
         decision=decision,
         failures=json.loads(row.failures),
-        record=None if row.record is None else codec.load(Record, row.record),
+        record=record,
     )

@@ -1,4 +1,4 @@
-"""The outbox: rollbacks and notes, written with the decision that wants them, claimed by lease to be carried out."""
+"""The outbox: rollbacks and notes, written with the decision that wants them; `order_claims` gives them out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Float, Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from watcher.errors import ConflictError, LeaseLostError
 from watcher.model.order import Hold, Note, RollbackOrder, RollbackState
 from watcher.store import codec
-from watcher.store.database import Tx, database_time, free_to_take, locked
+from watcher.store.database import Tx, database_time, locked
 from watcher.store.prepared import Prepared
 from watcher.store.schema import orders, spelled
 from watcher.store.unknown import readable, word
@@ -36,20 +36,6 @@ _OPEN = Prepared(
         orders.c.state.in_([spelled(state.value) for state in OPEN_ROLLBACKS]),
     ).order_by(orders.c.created_at.desc()),
     locks=orders,
-)
-_LEASE = bindparam("lease", type_=Float)
-_FREE = (
-    select(orders.c.id)
-    .where(orders.c.next_at <= bindparam("the_time"), free_to_take(orders.c.lease_until, _LEASE))
-    .order_by(orders.c.next_at)
-    .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
-)
-_TAKE = Prepared(
-    update(orders)
-    .where(orders.c.id.in_(_FREE.scalar_subquery()))
-    .values(owner=bindparam("the_owner"), lease_until=database_time() + _LEASE, fence=orders.c.fence + 1)
-    .returning(orders)
 )
 
 
@@ -120,20 +106,6 @@ def add(tx: Tx, order: Order) -> None:
         raise ConflictError(f"watch {order.watch_id} has its rollback already") from error
 
 
-def claim_due(tx: Tx, now: float, owner: str, limit: int, lease_seconds: float) -> Sequence[Order]:
-    """Takes up to `limit` orders that are due at `now` and that nobody holds, oldest first; what a newer version alone
-    understands is left to it.
-    """
-    left: list[str] = []
-    found: list[Order] = []
-    while not found and (rows := _TAKE.rows(tx, the_time=now, the_owner=owner, most=limit, lease=lease_seconds)):
-        found = readable(tx, rows, _claimed)
-        left += {row.id for row in rows} - {order.id for order in found}
-    if left:
-        tx.execute(update(orders).where(orders.c.id.in_(left)).values(lease_until=0.0))
-    return sorted(found, key=lambda order: (order.kind != ROLLBACK, order.created_at))
-
-
 def save(tx: Tx, order: Order, *, keep_lease: bool = False) -> None:
     """Writes how a claimed order stands.
 
@@ -182,12 +154,12 @@ def change(tx: Tx, order: Order) -> None:
 
 def rollback_of(tx: Tx, watch_id: str) -> Order | None:
     row = _OF_WATCH.first(tx, the_watch=watch_id)
-    return None if row is None else _order(row)
+    return None if row is None else to_order(row)
 
 
 def open_rollbacks(tx: Tx, service: str) -> Sequence[Order]:
     """Rollbacks of a service that are decided and not yet finished, newest first."""
-    return [_order(row) for row in _OPEN.rows(tx, the_target=service)]
+    return [to_order(row) for row in _OPEN.rows(tx, the_target=service)]
 
 
 def spent(tx: Tx, since: float) -> Mapping[str, int]:
@@ -210,31 +182,23 @@ def spent(tx: Tx, since: float) -> Mapping[str, int]:
 
 def rollback(tx: Tx, rollback_id: str) -> Order | None:
     row = tx.execute(locked(tx, _BY_ID, orders), {"the_id": rollback_id}).one_or_none()
-    return None if row is None else _order(row)
+    return None if row is None else to_order(row)
 
 
 def drill(tx: Tx, drill_id: str) -> Order | None:
     row = tx.execute(select(orders).where(orders.c.id == drill_id, orders.c.kind == DRILL)).one_or_none()
-    return None if row is None else _order(row)
+    return None if row is None else to_order(row)
 
 
 def drills(tx: Tx, service: str, limit: int = 10) -> Sequence[Order]:
     """The newest drills of a service, newest first."""
     query = select(orders).where(orders.c.kind == DRILL, orders.c.target == service)
-    return [_order(row) for row in tx.execute(query.order_by(orders.c.created_at.desc()).limit(limit))]
+    return [to_order(row) for row in tx.execute(query.order_by(orders.c.created_at.desc()).limit(limit))]
 
 
 def notes_of(tx: Tx, watch_id: str) -> Sequence[Order]:
     query = select(orders).where(orders.c.watch_id == watch_id, orders.c.kind == NOTE).order_by(orders.c.created_at)
-    return readable(tx, tx.execute(query), _order)
-
-
-def waiting_past(tx: Tx, now: float) -> Sequence[Order]:
-    """Rollbacks that wait for a person and whose time is over."""
-    query = select(orders).where(
-        orders.c.kind == spelled(ROLLBACK), orders.c.state == RollbackState.PLANNED.value, orders.c.expires_at <= now
-    )
-    return [_order(row) for row in tx.execute(query)]
+    return readable(tx, tx.execute(query), to_order)
 
 
 def count(tx: Tx) -> Mapping[tuple[str, str], int]:
@@ -261,7 +225,7 @@ def _progress(order: Order) -> dict[str, Any]:
     }
 
 
-def _order(row: Row[Any]) -> Order:
+def to_order(row: Row[Any]) -> Order:
     is_rollback = row.kind != NOTE
     return Order(
         id=row.id,
@@ -280,11 +244,3 @@ def _order(row: Row[Any]) -> Order:
         held=Hold(row.held) if row.held in list(Hold) else None,
         fence=row.fence,
     )
-
-
-def _claimed(row: Row[Any]) -> Order:
-    """`ValueError` if it has a word of a newer version, who alone may go on with it."""
-    order = _order(row)
-    if order.state.value != row.state or (row.held and order.held is None):
-        raise ValueError(f"state {row.state}, held {row.held}")
-    return order

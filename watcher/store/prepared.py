@@ -46,6 +46,11 @@ class Prepared:
         compiled = self._for(tx, given)
         return [compiled.row(row) for row in self._run(tx, compiled, lambda cursor: cursor.fetchall(), given)]
 
+    def tuples(self, tx: Tx, **given: Any) -> Sequence[Sequence[Any]]:
+        """The rows as the driver gives them, where there are many."""
+        rows: Sequence[Sequence[Any]] = self._run(tx, self._for(tx, given), lambda cursor: cursor.fetchall(), given)
+        return rows
+
     def first(self, tx: Tx, **given: Any) -> Any:
         """The first row, or None."""
         return next(iter(self.rows(tx, **given)), None)

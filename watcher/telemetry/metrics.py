@@ -46,6 +46,9 @@ class Metrics:
         GCCollector(registry=self.registry)
         self.deploys_received = self._counter("deploys_received", "Deploy messages, by outcome.", "hook outcome")
         self.unwatched_deploys = self._counter("unwatched_deploys", "Deploys that no service matched.", "hook")
+        self.clock_ahead = self._counter(
+            "deploys_clock_ahead", "Deploy messages of a time over 5 minutes ahead of our clock.", "hook"
+        )
         self.looks = self._counter("looks", "Looks at watches, by what they said.", "service outcome")
         self.look_lag = self._histogram("look_lag_seconds", "How late a look was.", "", _LAG)
         self.look_duration = self._histogram("look_duration_seconds", "Time that a look took.", "", _COST)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from watcher.errors import ExternalError, Fault
-from watcher.kit.outside import is_web_url, one_line
+from watcher.kit.outside import is_storable, is_web_url, one_line
 from watcher.kit.redaction import redacted, redacted_url
 from watcher.model.series import Series, Window, empty_series
 from watcher.model.service import Signal
@@ -107,11 +107,11 @@ class CountedTickets:
 
     def _remember(self, question: str, found: Tickets) -> None:
         self._memory.append(
-            {_stream(question): [Point(ticket.created_at, 1.0, ticket.id[:_ID]) for ticket in found.items]}
+            {_stream(question): [Point(ticket.created_at, 1.0, _key(ticket)) for ticket in found.items]}
         )
         kept = {item["id"]: item for item in self._memory.get(_samples(question)) or []}
         newest = sorted(found.items, key=lambda ticket: -ticket.created_at)[:_SAMPLES]
-        seen = kept | {ticket.id[:_ID]: _redacted(ticket) for ticket in newest}
+        seen = kept | {_key(ticket): _redacted(ticket) for ticket in newest}
         items = sorted(seen.values(), key=lambda item: (-item["created_at"], item["id"]))[:_SAMPLES]
         if items != list(kept.values()):
             self._memory.put(_samples(question), items)
@@ -138,12 +138,17 @@ def _marks(start: float, end: float, *, first: bool) -> list[float]:
 
 def _redacted(ticket: Ticket) -> dict[str, Any]:
     return {
-        "id": ticket.id[:_ID],
+        "id": _key(ticket),
         "created_at": ticket.created_at,
         "subject": one_line(redacted(ticket.subject), _SUBJECT),
         "text": one_line(redacted(ticket.text), _TEXT),
         "url": redacted_url(ticket.url) if is_web_url(ticket.url) else "",
     }
+
+
+def _key(ticket: Ticket) -> str:
+    """The ticket's id, as it can be kept."""
+    return (ticket.id if is_storable(ticket.id) else ascii(ticket.id)[1:-1])[:_ID]
 
 
 def _question(query: Mapping[str, Any]) -> str:

@@ -111,7 +111,7 @@ class RequestTracker:
             id=number,
             created_at=moment(item.get("Created"), "iso", f"items[{place}].Created"),
             subject=str(item.get("Subject") or ""),
-            url=f"{self._options.url}/Ticket/Display.html?id={quote(number, safe='')}",
+            url=f"{self._options.url}/Ticket/Display.html?id={quote(number, safe='', errors='replace')}",
         )
 
     def _check_queue(self, question: Question, queue: str) -> None:

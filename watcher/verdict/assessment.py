@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from watcher.model.decision import Outcome, Reason
-from watcher.model.finding import Finding
+from watcher.model.finding import Cause, Finding, State
 from watcher.model.service import Signal
 from watcher.verdict.context import Nearby
 
@@ -21,7 +21,7 @@ class Assessment:
         score: the finding's score after the guards.
         harmed: whether harm is seen now, certain or suspected, this deploy's or not.
         vetoed: whether a guard forbids to blame this deploy for it.
-        other: the deploy that the harm may come from instead.
+        others: the deploys that the harm may come from as well, likeliest first.
     """
 
     signal: Signal
@@ -30,7 +30,7 @@ class Assessment:
     score: float = 0.0
     harmed: bool = False
     vetoed: bool = False
-    other: Nearby | None = None
+    others: tuple[Nearby, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -38,3 +38,9 @@ class Assessment:
         if self.reason is Reason.NO_HARM:
             return Outcome.HEALTHY
         return Outcome.REGRESSED if self.reason in _REGRESSED else Outcome.INCONCLUSIVE
+
+
+def shows_harm(finding: Finding) -> bool:
+    """Whether harm is seen now, certain or suspected, this deploy's or not."""
+    vetoed = finding.cause in {Cause.PRE_EXISTING, Cause.SHARED_WITH_CONTROL}
+    return vetoed or finding.state in {State.ALARM, State.SUSPECT}

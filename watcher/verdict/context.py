@@ -28,7 +28,8 @@ class Context:
         until: end of the metric window; `ticket_until`: end of the window of ticket signals, never earlier.
         signals: the whole policy, controls included.
         failed_sources: signal name -> short text of what its source's last answer was, for those that failed now.
-        nearby: other deploys around this one, those of the same service first.
+        nearby: other deploys around this one.
+        depends_on: services whose deploys can harm this one too; None: all.
         last_look: the look that ends the metric window: all data are in, or are no longer waited for.
         last_ticket_look: the same of the ticket window; after it nothing changes any more.
     """
@@ -44,6 +45,7 @@ class Context:
     signals: tuple[Signal, ...]
     failed_sources: Mapping[str, str]
     nearby: tuple[Nearby, ...] = ()
+    depends_on: tuple[str, ...] | None = None
     last_look: bool = False
     last_ticket_look: bool = False
 

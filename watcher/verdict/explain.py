@@ -15,6 +15,7 @@ from watcher.model.service import Kind, Role, Signal
 from watcher.verdict.assessment import Assessment
 from watcher.verdict.context import Context, Nearby
 from watcher.verdict.phrases import brief_change, chance, change, direction, listed, pace, sentence, since
+from watcher.verdict.rivals import MOST, scope_of
 
 # A reason in a few words: a heading, or the end of "could not be judged: ...".
 TITLES: Mapping[Reason, str] = MappingProxyType(
@@ -53,7 +54,7 @@ def regressed(context: Context, culprits: Sequence[Assessment], score: float) ->
     reasons = [f"{chance(score)} looks like this"]
     if first.finding.onset is not None and first.finding.onset >= context.started_at - first.signal.step:
         reasons.append("it was not there before the deploy")
-    reasons.append("no other deploy fits the time better" if context.nearby else "no other deploy is known near it")
+    reasons += _alone(context, first)
     return sentence(
         [
             change(first.signal, first.finding) + since(context.started_at, first.signal, first.finding),
@@ -61,6 +62,15 @@ def regressed(context: Context, culprits: Sequence[Assessment], score: float) ->
             f"{listed(reasons)}, so this deploy is the likely cause",
         ]
     )
+
+
+def _alone(context: Context, first: Assessment) -> list[str]:
+    """What is to be said of other deploys, none of which is a rival (`rivals`)."""
+    other = "no other deploy" if context.depends_on is None else "no other deploy that can reach it"
+    if all(scope_of(context, each) is None for each in context.nearby):
+        return [f"{other} is known near it"]
+    # Nothing can be nearer to an onset that is not known.
+    return [] if first.finding.onset is None else [f"{other} fits the time better"]
 
 
 def _window(context: Context, signal: Signal | None = None) -> str:
@@ -148,10 +158,20 @@ def _why_not(context: Context, assessment: Assessment) -> str:
             controls = [signal.name for signal in context.signals if signal.role is Role.CONTROL]
             where = assessment.signal.control or (controls[0] if len(controls) == 1 else "a control")
             return f"{where}, which the deploy cannot touch, moved with it, so its cause lies elsewhere"
-        case Reason.AMBIGUOUS_DEPLOYS if assessment.other is not None:
-            return f"{_named(context, assessment.other)}, so either may be the cause"
+        case Reason.AMBIGUOUS_DEPLOYS if assessment.others:
+            return _ambiguous(context, assessment.others)
         case _:
             return f"{chance(assessment.finding.score)} looks like this, too often to blame the deploy"
+
+
+def _ambiguous(context: Context, others: Sequence[Nearby]) -> str:
+    """`search 7.1 was deployed 20 s after this deploy and 2 other deploys fit as well, so any may be the cause`."""
+    named, more = _named(context, others[0]), len(others) - 1
+    if not more:
+        return f"{named}, so either may be the cause"
+    count = f"at least {more}" if len(others) >= MOST else f"{more}"
+    verb = "deploy fits" if more == 1 else "deploys fit"
+    return f"{named} and {count} other {verb} as well, so any of them may be the cause"
 
 
 def _named(context: Context, other: Nearby) -> str:

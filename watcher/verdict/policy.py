@@ -9,7 +9,7 @@ from watcher.model.decision import Decision, Outcome, Reason
 from watcher.model.finding import Cause, Finding, Findings, State
 from watcher.model.service import Role, Signal
 from watcher.verdict import explain
-from watcher.verdict.assessment import Assessment
+from watcher.verdict.assessment import Assessment, shows_harm
 from watcher.verdict.context import Context
 from watcher.verdict.guards import veto
 
@@ -93,7 +93,7 @@ def assess(context: Context, findings: Findings) -> tuple[Assessment, ...]:
 
 
 def _assessed(context: Context, signal: Signal, finding: Finding, findings: Findings) -> Assessment:
-    if not _harmed(finding):
+    if not shows_harm(finding):
         reason = shortfall(context, signal, finding) or Reason.NO_HARM
         return Assessment(signal, finding, reason, score=finding.score)
     forbidden = veto(context, signal, finding, findings.at)
@@ -104,12 +104,7 @@ def _assessed(context: Context, signal: Signal, finding: Finding, findings: Find
     # Two deploys can only be confused over harm that is certain; a mere suspicion stays one.
     unclear = forbidden.reason is Reason.AMBIGUOUS_DEPLOYS and not alarmed
     reason = Reason.SUSPECT if unclear else forbidden.reason
-    return Assessment(signal, finding, reason, harmed=True, vetoed=True, other=forbidden.other)
-
-
-def _harmed(finding: Finding) -> bool:
-    vetoed = finding.cause in {Cause.PRE_EXISTING, Cause.SHARED_WITH_CONTROL}
-    return finding.state in {State.ALARM, State.SUSPECT} or vetoed
+    return Assessment(signal, finding, reason, harmed=True, vetoed=True, others=forbidden.others)
 
 
 def _kind_of_harm(signal: Signal, finding: Finding) -> Reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -61,6 +62,18 @@ def internal_error() -> Response:
 def too_many(seconds: int) -> Response:
     """The answer to a client that asked too much, and may ask again in so many seconds."""
     return JSONResponse({"error": f"too many requests: wait {seconds} s"}, 429, {"retry-after": str(seconds)})
+
+
+def too_often(seconds: float) -> StarletteHTTPException:
+    """The same as an error."""
+    whole = math.ceil(seconds)
+    return StarletteHTTPException(429, f"too many requests: wait {whole} s", {"retry-after": str(whole)})
+
+
+def busy() -> Response:
+    """The answer to whoever comes while too many others wait for theirs."""
+    headers = {"retry-after": str(_RETRY_SECONDS), "connection": "close"}
+    return JSONResponse({"error": "too many requests are being answered"}, 503, headers)
 
 
 def malformed(field: str, expected: str) -> dict[str, str]:

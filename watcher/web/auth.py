@@ -12,7 +12,8 @@ import hmac
 import ipaddress
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -21,11 +22,13 @@ from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import HTTPBearer
 
 from watcher.errors import UnauthenticatedError
+from watcher.kit import clock
 from watcher.kit.outside import is_clean
 from watcher.store import sessions
-from watcher.web import cookies
+from watcher.web import answers, cookies
 from watcher.web.clients import single
 from watcher.web.context import Token, Web, web_of
+from watcher.web.limits import Limiter, TooManyFailuresError
 
 READ, DEPLOY, APPROVE = "read", "deploy", "approve"
 SCOPES = frozenset({READ, DEPLOY, APPROVE})
@@ -33,6 +36,7 @@ SESSION_SECONDS = 12 * 3600
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOCAL = "local user"  # whoever reaches loopback without a token, in the audit log
 _LONGEST_NAME = 100
+_ADDED_BY_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 _scheme = HTTPBearer(auto_error=False, description="A token of the configuration, with the scope that the call needs.")
 
@@ -62,10 +66,8 @@ def principal(request: Request) -> Principal | None:
     scheme, _, credentials = (shown or "").partition(" ")
     user = _single(request, web.proxies.user_header) if web.proxies.user_header else None
     if scheme.lower() == "bearer" or (shown is not None and user is None):
-        token = _match(web.tokens, credentials.strip().encode("latin-1", "replace"))
-        if scheme.lower() != "bearer" or token is None:
-            raise UnauthenticatedError("unauthenticated")
-        return Principal(token.name, token.scopes | open_scopes, bearer=True)
+        shown_token = _bearer(request, web, scheme, credentials)
+        return Principal(shown_token.name, shown_token.scopes | open_scopes, bearer=True)
     if user is not None:
         return Principal(_forwarded_name(request, web, user), web.proxies.user_scopes, forwarded=True)
     session = cookies.read(request, cookies.SESSION)
@@ -73,6 +75,29 @@ def principal(request: Request) -> Principal | None:
     if token is not None and not _is_ended(web, session):
         return Principal(token.name, token.scopes | open_scopes, session=True)
     return Principal(_LOCAL, open_scopes) if open_scopes else None
+
+
+@contextmanager
+def proving(request: Request) -> Iterator[None]:
+    """Around the moment in which a secret is looked at that can be guessed: wrong ones are counted.
+
+    Raises:
+        HTTPException: 429, it was not looked at.
+    """
+    limiter: Limiter = request.app.state.limiter
+    try:
+        with limiter.proving(web_of(request).proxies.client(request.scope), clock.monotonic()):
+            yield
+    except TooManyFailuresError as error:
+        raise answers.too_often(error.seconds) from None
+
+
+def _bearer(request: Request, web: Web, scheme: str, credentials: str) -> Token:
+    with proving(request):
+        token = _match(web.tokens, credentials.strip().encode("latin-1", "replace"))
+        if scheme.lower() != "bearer" or token is None:
+            raise UnauthenticatedError("unauthenticated")
+        return token
 
 
 def _single(request: Request, header: str) -> str | None:
@@ -112,10 +137,17 @@ Approver = Annotated[Principal, Depends(require(APPROVE))]
 documented = Security(_scheme)
 
 
-def sign_in(web: Web, secret: str) -> str | None:
-    """A session for the token with this secret, or None."""
-    token = _match(web.tokens, secret.strip().encode("utf-8", "replace"))
-    return None if token is None else make_session(token, web.now() + SESSION_SECONDS)
+def sign_in(request: Request, web: Web, secret: str) -> str:
+    """A session for the token with this secret.
+
+    Raises:
+        UnauthenticatedError: it is none of ours.
+    """
+    with proving(request):
+        token = _match(web.tokens, secret.strip().encode("utf-8", "replace"))
+        if token is None:
+            raise UnauthenticatedError("unauthenticated")
+        return make_session(token, web.now() + SESSION_SECONDS)
 
 
 def end_session(web: Web, session: str) -> None:
@@ -168,17 +200,17 @@ def check_origin(request: Request, *, must: bool) -> None:
 
 
 def _open_scopes(request: Request, web: Web) -> frozenset[str]:
-    """What needs no token. The host must be ours: another site's name that resolves to loopback is another site. Who
-    comes through a proxy is not local, wherever the proxy is.
+    """What needs no token. The host must be loopback: another site's name that resolves to it is another site. Who
+    comes through a proxy is not local, wherever the proxy is, and whether we know it or only see what proxies add.
     """
-    if not web.loopback or web.proxies.trusted(request.scope) or not _is_loopback(_host(request), web.external_url):
+    if not web.loopback or web.proxies.trusted(request.scope) or not _is_loopback(_host(request)):
+        return frozenset()
+    if any(name in request.headers for name in _ADDED_BY_PROXIES):
         return frozenset()
     return frozenset({READ}) if web.tokens else SCOPES
 
 
-def _is_loopback(netloc: str, external_url: str) -> bool:
-    if netloc and netloc == _netloc(external_url):
-        return True
+def _is_loopback(netloc: str) -> bool:
     try:
         host = urlsplit(f"//{netloc}").hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

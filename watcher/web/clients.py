@@ -39,11 +39,7 @@ class Proxies:
         address = _peer(scope)
         if address is not None and self._ours(address):
             address = self._forwarded(scope, address)
-        if address is None:
-            return "unknown"
-        if address.version == 6:
-            return str(ipaddress.ip_network((address, _IPV6_HOME), strict=False))
-        return str(address)
+        return _home(address)
 
     def _forwarded(self, scope: Scope, proxy: Address) -> Address:
         """From the right, the first address that is no trusted proxy's: anybody may have written what is before it."""
@@ -62,6 +58,11 @@ class Proxies:
         return any(address in network for network in self.networks)
 
 
+def home(address: str) -> str:
+    """A name for who has this address: itself, or the home network of an IPv6 one."""
+    return _home(_parsed(address))
+
+
 def single(headers: Sequence[tuple[bytes, bytes]], name: str) -> str | None:
     """The value of the header `name`; None if it is missing.
 
@@ -72,6 +73,14 @@ def single(headers: Sequence[tuple[bytes, bytes]], name: str) -> str | None:
     if len(found) > 1:
         raise ValueError(f"{name} stands there {len(found)} times")
     return found[0].decode("latin-1") if found else None
+
+
+def _home(address: Address | None) -> str:
+    if address is None:
+        return "unknown"
+    if address.version == 6:
+        return str(ipaddress.ip_network((address, _IPV6_HOME), strict=False))
+    return str(address)
 
 
 def _peer(scope: Mapping[str, object]) -> Address | None:

@@ -37,6 +37,10 @@ def _unobserved(_route: str, _method: str, _status: int, _seconds: float) -> Non
     return
 
 
+def _unwarned(_hook: str) -> None:
+    return
+
+
 def _uncounted(_hook: str, _outcome: str) -> None:
     return
 
@@ -64,6 +68,7 @@ class Web:
         observe: told of every answered request: route template, method, status, seconds.
         count: told of every deploy message: hook, and what became of it (a `Received.outcome`, or `unauthenticated`,
             `malformed`, `unavailable`).
+        clock_ahead: told of every deploy message, by its hook, whose sender's clock is too far ahead of ours.
         matcher: finds the services of a deploy.
     """
 
@@ -84,6 +89,7 @@ class Web:
     rates: Rates = field(default_factory=Rates)
     observe: Callable[[str, str, int, float], None] = _unobserved
     count: Callable[[str, str], None] = _uncounted
+    clock_ahead: Callable[[str], None] = _unwarned
     matcher: Matcher = field(init=False)
 
     def __post_init__(self) -> None:

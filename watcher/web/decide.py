@@ -28,13 +28,20 @@ def decide(database: Database, watch_id: str, *, approve: bool, by: str, reason:
             return watch
         if order.state is not RollbackState.PLANNED or order.expires_at is None:
             raise ConflictError(f"the rollback is {order.state.value}, it no longer waits for a decision")
-        if order.expires_at <= now:
+        moment = database.clock.read(tx, now)
+        if order.expires_at <= moment.surely:
             raise ConflictError("the time to decide is over: the rollback has expired")
         text = f"{'approved' if approve else 'refused'} by {by}: {reason}"
         orders.change(
             tx,
             replace(
-                order, state=wanted, updated_at=now, next_at=now, expires_at=None, decided_by=by, detail=text[:500]
+                order,
+                state=wanted,
+                updated_at=moment.at,
+                next_at=moment.at,
+                expires_at=None,
+                decided_by=by,
+                detail=text[:500],
             ),
         )
         watches.log(tx, watch.id, now, f"rollback_{wanted.value}", text)
@@ -57,9 +64,10 @@ def stop(database: Database, watch_id: str, *, by: str, reason: str, now: float)
         order = orders.rollback_of(tx, watch.id)
         if order is not None and order.state in (RollbackState.PLANNED, RollbackState.APPROVED):
             text = f"the watch was stopped by {by}: {reason}"
+            at = database.clock.read(tx, now).at
             orders.change(
                 tx,
-                replace(order, state=RollbackState.REFUSED, updated_at=now, next_at=now, decided_by=by, detail=text),
+                replace(order, state=RollbackState.REFUSED, updated_at=at, next_at=at, decided_by=by, detail=text),
             )
         watches.change(tx, replace(watch, state=WatchState.STOPPED, ended_at=now, next_look_at=None))
         watches.log(tx, watch.id, now, "stopped", f"by {by}: {reason}")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from watcher.errors import MalformedError, NotFoundError, StoreUnavailableError, UnauthenticatedError, WatcherError
 from watcher.model.deploy import Parsed
+from watcher.ports import ProvedByHead
 from watcher.telemetry.logs import logger
 from watcher.web import answers
 from watcher.web.answers import ErrorView, malformed
+from watcher.web.auth import proving
 from watcher.web.batches import Batches
 from watcher.web.context import Context, Web, web_of
 from watcher.web.receive import receive
@@ -45,7 +48,20 @@ async def hook(name: str, request: Request, web: Context) -> Response:
     """A webhook of a CD system, of the kind that the configuration gives this name."""
     if name not in web.hooks:
         raise NotFoundError("no such hook")
-    return await _handle(web, batches_of(request), name, lower_headers(request), await request.body())
+    adapter, headers = web.hooks[name], lower_headers(request)
+    try:
+        if isinstance(adapter, ProvedByHead):
+            with proving(request):
+                adapter.verify_head(headers)
+        body = await request.body()
+        now = web.now()
+        with proving(request):
+            adapter.verify(headers, body, now)
+    except UnauthenticatedError as error:
+        logger("web").warning("hook_unauthenticated", hook=name, why=str(error))
+        web.count(name, "unauthenticated")
+        return JSONResponse({"error": "unauthenticated"}, 401, {"www-authenticate": "Bearer"})
+    return await _proved(web, batches_of(request), name, headers, body, now)
 
 
 def batches_of(request: Request) -> Batches:
@@ -61,15 +77,10 @@ def lower_headers(request: Request) -> dict[str, str]:
     return headers
 
 
-async def _handle(web: Web, batches: Batches, name: str, headers: Mapping[str, str], body: bytes) -> Response:
+async def _proved(
+    web: Web, batches: Batches, name: str, headers: Mapping[str, str], body: bytes, now: float
+) -> Response:
     adapter = web.hooks[name]
-    now = web.now()
-    try:
-        adapter.verify(headers, body, now)
-    except UnauthenticatedError as error:
-        logger("web").warning("hook_unauthenticated", hook=name, why=str(error))
-        web.count(name, "unauthenticated")
-        return JSONResponse({"error": "unauthenticated"}, 401, {"www-authenticate": "Bearer"})
     try:
         parsed = adapter.parse(headers, body, now)
     except MalformedError as error:
@@ -88,12 +99,16 @@ async def store(
         StoreUnavailableError: nothing was stored.
     """
     try:
-        received = await receive(batches, web.matcher, name, parsed, body, now, vendor=vendor)
+        url = web.external_url
+        received = await receive(batches, web.matcher, name, parsed, body, now, vendor=vendor, base_url=url)
     except StoreUnavailableError as error:
         logger("web").error("hook_not_stored", hook=name, error=str(error))
         web.count(name, "unavailable")
         raise
     web.count(name, received.outcome)
+    if "warning" in received.body and received.outcome != "repeated":
+        web.clock_ahead(name)
+        logger("web").warning("deploy_clock_ahead", hook=name, why=received.body["warning"])
     logger("web").info(
         "deploy_received",
         hook=name,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 from fastapi import HTTPException
 from fastapi.responses import Response
@@ -17,7 +18,7 @@ from watcher.kit import clock
 from watcher.telemetry.logs import logger
 from watcher.web import answers
 from watcher.web.context import Web
-from watcher.web.limits import Limiter, Rates
+from watcher.web.limits import Limiter
 
 # No inline script or style anywhere: what a ticket or a version says can never run.
 _POLICY = (
@@ -40,15 +41,20 @@ _GONE = 499  # nobody waited for the answer
 _BODY_SECONDS = 20.0  # within which a whole body must have come
 _HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")  # a year
 _UNLIMITED = frozenset({"/healthz"})  # a flood must not get the daemon restarted
+_LARGE = ("/hooks/", "/api/v1/deploys")  # what pipelines send; all else is written by people
+_MOST_WRITTEN = 8 * 1024  # bytes
 
 
 class Guard:
-    """The outermost layer; `state` is the application's, which holds its context."""
+    """The outermost layer; `state` is the application's, which holds its context. `busy`: whether as many requests are
+    being answered as may be.
+    """
 
-    def __init__(self, app: ASGIApp, state: State) -> None:
+    def __init__(self, app: ASGIApp, state: State, *, busy: Callable[[], bool]) -> None:
         self._app = app
         self._state = state
-        self._limiter = Limiter(Rates())
+        self._busy = busy
+        self._limiter: Limiter = state.limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,14 +74,12 @@ class Guard:
                     *message.get("headers", ()),
                     *_fitting(scope, message, https=web.external_url.startswith("https:")),
                 ]
-                if status == 401 and proves:
-                    self._limiter.failed(client, clock.monotonic())
             await send(message)
 
         try:
             refusal = self._refusal(scope, client, began, proves=proves)
             if refusal is None:
-                await self._app(scope, _capped(scope, receive, web.max_body), observed)
+                await self._app(scope, _capped(scope, receive, _most(scope, web.max_body)), observed)
             else:
                 await refusal(scope, receive, observed)
         except ClientDisconnect:  # in the middle of its body
@@ -92,6 +96,8 @@ class Guard:
         """The answer to a client that asks too much; None if it may ask."""
         if scope["path"] in _UNLIMITED:
             return None
+        if self._busy():
+            return answers.busy()
         wait = self._limiter.wait(client, now, proves=proves)
         if not wait:
             return None
@@ -100,6 +106,11 @@ class Guard:
                 "client_limited", client=client, route=scope["path"].strip("/").partition("/")[0][:40]
             )
         return answers.too_many(math.ceil(wait))
+
+
+def _most(scope: Scope, most: int) -> int:
+    """Bytes that the body may have."""
+    return most if scope["path"].startswith(_LARGE) else min(most, _MOST_WRITTEN)
 
 
 def _fitting(scope: Scope, message: Message, *, https: bool) -> list[tuple[bytes, bytes]]:

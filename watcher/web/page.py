@@ -12,7 +12,8 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from watcher.errors import ConflictError, MalformedError, NotFoundError
+from watcher.errors import ConflictError, MalformedError, NotFoundError, UnauthenticatedError
+from watcher.kit.outside import is_storable
 from watcher.model.watch import Watch
 from watcher.store import rehearsals
 from watcher.verdict.explain import TITLES
@@ -136,9 +137,9 @@ async def act(watch_id: str, action: str, request: Request, web: Context, who: A
 def _act(request: Request, web: Web, who: Principal, watch_id: str, action: str, reason: str) -> Response:
     with web.database.read() as tx:
         found = meant(tx, watch_id)
-    if not 0 < len(reason) <= _LONGEST_REASON:
+    if not 0 < len(reason) <= _LONGEST_REASON or not is_storable(reason):
         return _watch_page(
-            request, web, who, watch_id, 400, f"Please give a reason of at most {_LONGEST_REASON} characters."
+            request, web, who, watch_id, 400, f"Please give a reason of at most {_LONGEST_REASON} plain characters."
         )
     try:
         if action == "stop":
@@ -158,9 +159,10 @@ async def begin_session(request: Request, web: Context) -> Response:
     auth.check_origin(request, must=False)
     form = await _form(request)
     cookies.check_form(request, form.get("form", ""))
-    session = auth.sign_in(web, form.get("token", ""))
     target = _local(form.get("next", "/"))
-    if session is None:
+    try:
+        session = auth.sign_in(request, web, form.get("token", ""))
+    except UnauthenticatedError:
         return render(request, "sign_in.html", 401, title="Sign in", error="That is none of our tokens.", target=target)
     answer = RedirectResponse(target, 303)
     cookies.put(request, answer, cookies.SESSION, session, auth.SESSION_SECONDS)

@@ -11,7 +11,7 @@ router = APIRouter(tags=["probes"])
 
 
 @router.get("/healthz", responses={503: {"description": "A loop of the daemon is dead: restart it."}})
-def healthz(web: Context) -> JSONResponse:
+async def healthz(web: Context) -> JSONResponse:  # asynchronous, so that it waits for no thread
     """Whether every loop lives. A source, a store or a sender that fails never shows here."""
     dead = {name: round(seconds, 1) for name, seconds in web.health().items()}
     if dead:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from watcher.engine import plan
+from watcher.engine import plan, superseding
 from watcher.engine.plan import Matcher
 from watcher.model.deploy import Deploy, DeployEvent, Parsed, Phase
 from watcher.model.order import RollbackState
@@ -35,10 +35,12 @@ async def receive(
     received_at: float,
     *,
     vendor: bool,
+    base_url: str,
 ) -> Received:
     """Stores what a webhook said and opens, ends or confirms watches.
 
-    `vendor`: the sender is a vendor's hook, which must get a 200 for a deploy that nobody asked to watch.
+    `vendor`: the sender is a vendor's hook, which must get a 200 for a deploy that nobody asked to watch. `base_url`:
+    of the page, for what people are told about a watch that this ends.
 
     Raises:
         StoreUnavailableError: nothing was stored; the sender should try again.
@@ -56,7 +58,7 @@ async def receive(
         changed = False
         for event in parsed.events:
             identity = plan.identify(hook, event, parsed.delivery_id, body, received_at)
-            changed |= _store_event(tx, services, event, identity, hook, received_at, answer)
+            changed |= _store_event(tx, services, event, identity, hook, received_at, answer, base_url)
         answer["watch_ids"] = list(dict.fromkeys(answer["watch_ids"]))  # two events of one message may be one deploy's
         deploys.remember_delivery(tx, key, received_at, answer)
         return _answer(answer, vendor=vendor, repeated=not changed)
@@ -83,9 +85,10 @@ def _store_event(
     hook: str,
     received_at: float,
     answer: dict[str, Any],
+    base_url: str,
 ) -> bool:
     """Stores one event and adds its ids to `answer`; whether anything changed."""
-    known = deploys.by_identity(tx, identity)
+    known, off = deploys.by_identity(tx, identity), plan.ahead(event, received_at)
     deploy = plan.merge(known, event, identity=identity, hook=hook, received_at=received_at)
     matched = services.matching(deploy.attributes)
     deploy = replace(deploy, services=tuple(service.name for service in matched))
@@ -94,6 +97,8 @@ def _store_event(
         answer["watch_ids"] += [watch.id for watch in watches.of_deploy(tx, deploy.id)]
         return False
     deploys.put(tx, deploy)
+    if off > plan.CLOCK_TOLERANCE:
+        answer["warning"] = f"its times lie {off:.0f} s ahead of our clock: they were moved back to when we were told"
     if not matched:
         answer["unwatched"] = {
             "reason": "no configured service matches this deploy; it is recorded as unwatched",
@@ -102,11 +107,16 @@ def _store_event(
         return True
     if deploy.phase is Phase.FINISHED:
         for service in matched:
-            answer["watch_ids"].append(_begin(tx, deploy, service, received_at, answer, new=known is None))
+            watch_id = _begin(tx, deploy, service, received_at, answer, base_url, new=known is None)
+            answer["watch_ids"].append(watch_id)
+            if off > plan.CLOCK_TOLERANCE:
+                watches.log(tx, watch_id, received_at, "clock_ahead", f"of the deploy {answer['warning']}")
     return True
 
 
-def _begin(tx: Tx, deploy: Deploy, service: Service, now: float, answer: dict[str, Any], *, new: bool) -> str:
+def _begin(
+    tx: Tx, deploy: Deploy, service: Service, now: float, answer: dict[str, Any], base_url: str, *, new: bool
+) -> str:
     """Opens a watch, or confirms the rollback that this deploy is; the watch's id."""
     receipt = _receipt(tx, deploy, service)
     if receipt is not None:
@@ -117,10 +127,10 @@ def _begin(tx: Tx, deploy: Deploy, service: Service, now: float, answer: dict[st
         return watch.id
     newer = None
     for other in watches.active(tx, service.name, deploy.environment):
-        if other.finished_at <= watch.finished_at:
-            _supersede(tx, other, deploy, now)
-        else:
+        if plan.came_late(watch, other):
             newer = other
+        else:
+            _supersede(tx, other, deploy, now, base_url)
     if newer is not None:  # the message came late: the newer deploy is being watched already
         watch = replace(
             watch, state=WatchState.SUPERSEDED, superseded_by=newer.deploy_id, ended_at=now, next_look_at=None
@@ -160,17 +170,14 @@ def _confirm(tx: Tx, order: Order, deploy: Deploy, now: float) -> str:
     return order.watch_id
 
 
-def _supersede(tx: Tx, watch: Watch, deploy: Deploy, now: float) -> None:
+def _supersede(tx: Tx, watch: Watch, deploy: Deploy, now: float, base_url: str) -> None:
     """Ends a watch whose deploy is no longer what users meet, and whatever rollback it still had in mind."""
-    watches.change(tx, plan.supersede(watch, deploy, now))
-    watches.log(tx, watch.id, now, "superseded", f"deploy {deploy.version} took its place")
     order = None if watch.rollback_id is None else orders.rollback_of(tx, watch.id)
-    if order is None:
-        return
-    if order.state in (RollbackState.PLANNED, RollbackState.APPROVED):
-        detail = "a newer deploy took its place before it was carried out"
-        orders.change(tx, replace(order, state=RollbackState.EXPIRED, detail=detail, updated_at=now, next_at=None))
-    elif order.state is RollbackState.ATTEMPTED:
-        # Another attempt would undo the newer deploy.
-        detail = "a newer deploy came while the rollback was being attempted; it is not tried again"
-        orders.change(tx, replace(order, state=RollbackState.UNKNOWN, detail=detail, updated_at=now, next_at=None))
+    ended = superseding.supersede(watch, order, deploy, now, base_url)
+    watches.change(tx, ended.watch)
+    if ended.order is not None:
+        orders.change(tx, ended.order)
+    for event, text in ended.events:
+        watches.log(tx, watch.id, now, event, text)
+    for note in ended.notes:
+        orders.add(tx, note)

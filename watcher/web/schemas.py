@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from watcher.kit.outside import is_storable
 from watcher.model.decision import Outcome, Reason
 from watcher.model.deploy import Phase
 from watcher.model.finding import Cause, State
@@ -15,8 +16,17 @@ from watcher.model.watch import WatchState
 
 Time = Annotated[float, Field(description="Unix seconds.")]
 Numbers = list[float | None]
-Word = Annotated[str, Field(min_length=1, max_length=256)]
-OptionalWord = Annotated[str, Field(max_length=256)] | None  # an empty text is none
+
+
+def _storable(text: str) -> str:
+    if not is_storable(text):
+        raise ValueError(STORABLE)
+    return text
+
+
+STORABLE = "text without control characters"
+Word = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_storable)]
+OptionalWord = Annotated[str, Field(max_length=256), AfterValidator(_storable)] | None  # an empty text is none
 
 
 class RollbackView(BaseModel):
@@ -215,6 +225,7 @@ class DeployAccepted(BaseModel):
     deploy_id: str
     watch_ids: list[str]
     receipt_of: str | None = Field(default=None, description="Id of our rollback that this deploy carries out.")
+    warning: str | None = Field(default=None, description="What to put right although the deploy was taken.")
 
 
 class DecisionRequest(BaseModel):
@@ -222,4 +233,6 @@ class DecisionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    reason: str = Field(min_length=1, max_length=400, description="Kept in the audit log.")
+    reason: Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_storable)] = Field(
+        description="Kept in the audit log."
+    )

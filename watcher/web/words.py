@@ -64,6 +64,7 @@ _ROLLBACKS = MappingProxyType(
 
 _HOLDS = MappingProxyType(
     {
+        "restored": "the store was restored from a backup",
         "frozen": "the service is frozen",
         "service_budget": "the service's rollbacks of this hour are spent",
         "total_budget": "the rollbacks of this hour over all services are spent",

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks.detection.__main__ import _placebos, _some
+from benchmarks.detection.__main__ import _placebos, _some, _turns
 from benchmarks.detection.real import Recording
 from watcher.model.series import Floats
 from watcher.model.service import Kind
@@ -40,3 +40,10 @@ def test_some_are_no_more_than_asked_for(count: int, most: int) -> None:
     chosen = _some(cases, most)
     assert len(chosen) <= most
     assert len(chosen) > most / 2 or len(chosen) == count
+
+
+def test_every_series_has_each_size_of_harm_as_often() -> None:
+    groups = [str(number) for _ in range(6) for number in range(9)]
+    sizes = Counter((group, turn % 3) for group, turn in zip(groups, _turns(groups), strict=True))
+    assert set(sizes.values()) == {2}
+    assert len({turn % 3 for turn in _turns(groups[:9])}) == 3

@@ -9,11 +9,12 @@ import pytest
 
 from benchmarks import speed
 from benchmarks.detection import low_traffic, textbook
-from benchmarks.detection.product import THRESHOLD, Watch, conclude
+from benchmarks.detection.product import THRESHOLD, Watch, conclude, first_called
 from benchmarks.detection.runs import PRODUCT, Result, sum_up
 from benchmarks.detection.streams import STREAMS
 from benchmarks.detection.table import design_effect, per_hundred, wilson
 from watcher.engine.replay import replay_line
+from watcher.model.finding import Cause, Finding, Findings, State
 
 
 def _result(change: float, scores: list[float], onset: int = 0, group: str = "a") -> Result:
@@ -68,6 +69,15 @@ def test_looks_between_two_equal_scores_need_not_be_made() -> None:
         assert scores == pytest.approx(np.maximum.accumulate(every), abs=0.021)
         first = next((number for number, score in enumerate(every, 1) if score >= THRESHOLD), None)
         assert watch.first_alarm() == first
+
+
+@pytest.mark.parametrize(("note", "first"), [("a change, and not surely 0% off what was expected", 6), ("", None)])
+def test_what_an_early_look_called_counts_though_the_last_holds_it_back(note: str, first: int | None) -> None:
+    def look(number: int, previous: Findings | None) -> Findings:
+        score = 2.1 if number == 6 else previous.score if previous else 0.0
+        return Findings(60.0 * number, score, (Finding("signal0", State.QUIET, Cause.NO_HARM, note=note),))
+
+    assert first_called(look, 60) == first
 
 
 def test_a_batch_is_the_same_whenever_it_is_run() -> None:

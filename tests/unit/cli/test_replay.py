@@ -73,6 +73,31 @@ def test_pipes() -> None:
     assert [result["id"] for result in results(wrong.stdout)] == ["c2"]
 
 
+HALF = "x\ud800\x00 y"
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_halves_of_characters_in_names_end_nothing_and_come_back_as_they_were(tmp_path: Path, jobs: str) -> None:
+    """In the id, a service, a signal and a version; escaped, and as the bytes that UTF-8 does not allow."""
+    plain = [json.loads(case(number)) for number in range(12)]
+    plain[3]["id"] = HALF
+    plain[4]["signals"][0]["name"] = HALF
+    plain[5] |= {"service": HALF, "deploys": [{"id": HALF, "service": HALF, "deployed_at": 6000}]}
+    plain[6]["id"] = "größer"
+    lines = [json.dumps(each) for each in plain]
+    source = tmp_path / "cases.jsonl"
+    raw = json.dumps(plain[3], ensure_ascii=False).encode("utf-8", "surrogatepass")
+    source.write_bytes("\n".join(lines).encode() + b"\n" + raw + b"\n" + case(12).encode())
+    argv = [sys.executable, "-m", "watcher", "replay", str(source), "--jobs", jobs]
+    done = subprocess.run(argv, capture_output=True, check=False, timeout=250)
+    assert (done.returncode, done.stderr) == (0, b"")
+    written = done.stdout.decode()  # strictly UTF-8
+    found = results(written)
+    assert [each["id"] for each in found] == [*(each["id"] for each in plain), HALF, "c12"]
+    assert found[4]["signals"][0]["name"] == HALF
+    assert '"größer"' in written
+
+
 def test_nothing_gives_nothing() -> None:
     done = piped("")
     assert (done.exit_code, done.output) == (0, "")

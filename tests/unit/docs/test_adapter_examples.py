@@ -107,7 +107,9 @@ def test_the_receiver_of_rollbacks(tmp_path: Path) -> None:
     program = Program([sys.executable, "-I", str(tmp_path / "receiver.py")], log, env)
     try:
         until_listening(port)
-        options = WebhookOptions.model_validate({"url": f"http://127.0.0.1:{port}/rollback", "secret": WHSEC})
+        options = WebhookOptions.model_validate(
+            {"url": f"http://127.0.0.1:{port}/rollback", "secret": WHSEC, "heeds_dry_run": True}
+        )
         webhook = Webhook("cd", options, plain_tools())
         receipts = [webhook.trigger(an_order()) for _ in range(2)]
         assert [receipt.reference for receipt in receipts] == ["run-rb_01", "run-rb_01"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +20,8 @@ from support.kept import Kept
 from support.made import NOW, deploy, service, watch
 from support.orders import a_note, an_order
 from support.plain_tools import plain_tools
+from support.postgresql_server import PostgresqlServer
+from support.programs import free_port
 from support.sqlite_store import sqlite_store
 
 from watcher import registry
@@ -25,12 +29,13 @@ from watcher.engine.act import Actor
 from watcher.engine.send import Sender
 from watcher.kit import clock
 from watcher.model.decision import Outcome
-from watcher.model.order import Hold, RollbackState, Severity, Topic
+from watcher.model.order import Hold, Note, Receipt, RollbackOrder, RollbackState, Severity, Standing, Topic
 from watcher.model.service import Freeze, Mode
 from watcher.model.watch import WatchState
-from watcher.store import codec, deploys, orders, schema, watches
+from watcher.store import codec, deploys, orders, restored, schema, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
+from watcher.store.shared_clock import SharedClock
 from watcher.telemetry.metrics import Metrics
 from watcher.web import decide
 
@@ -47,12 +52,15 @@ class House(Kept):
     def actor(self, owner: str = "a", freezes: Mapping[str, Sequence[Freeze]] = MappingProxyType({})) -> Actor:
         keeper = Patient(self.database, owner)
         metrics, log = Metrics("test"), structlog.get_logger()
-        sender = Sender(self.database, self.notifiers, metrics, log)
-        return Actor(self.database, self.targets, sender, keeper, metrics, "http://watcher", log, freezes)
+        return Actor(self.database, self.targets, keeper, metrics, "http://watcher", log, freezes)
+
+    def sender(self, owner: str = "a") -> Sender:
+        log = structlog.get_logger()
+        return Sender(self.database, self.notifiers, Patient(self.database, owner), Metrics("test"), log)
 
     def drain(self, now: float, actor: Actor | None = None) -> None:
-        actor = actor or self.actor()
-        while actor.step(now):
+        actor, sender = actor or self.actor(), self.sender()
+        while actor.step(now) or any(sender.step(name, now) for name in self.notifiers) or sender.step_unknown(now):
             pass
 
     def order(self) -> Order:
@@ -241,6 +249,157 @@ def test_an_idempotent_target_is_tried_again_first_and_asked_at_the_end(house: H
     assert Topic.ROLLBACK_UNKNOWN not in house.topics()
 
 
+class Calls:
+    """What the target does at each call, in turn (the last one for ever), and what it says when it is asked."""
+
+    def __init__(self, house: House, *answers: Answer | str, check: str | None = None) -> None:
+        self._house = house
+        self._answers = list(answers)
+        self.number = 0
+        self._nowhere = self._made(f"http://127.0.0.1:{free_port()}", check)
+        self._there = self._made(house.receiver.url, check)
+        self._check = check
+        house.receiver.answer = self._answer
+        house.targets["checkout"] = self
+        self.idempotent = True
+
+    @staticmethod
+    def _made(url: str, check: str | None) -> Any:
+        more = {} if check is None else {"check_url": f"{url}/check/{{rollback_id}}"}
+        return adapter("rollback", "webhook", url=f"{url}/rollback", timeout=60, **more)
+
+    def _answer(self, request: Request) -> Answer:
+        if request.path.startswith("/check/"):
+            return Answer.of({"state": self._check})
+        return self._now() if request.path == "/rollback" else Answer(200)
+
+    def _now(self) -> Any:
+        return self._answers[min(self.number, len(self._answers)) - 1]
+
+    def trigger(self, order: RollbackOrder) -> Receipt:
+        self.number += 1
+        made: Receipt = (self._nowhere if self._now() == "refused" else self._there).trigger(order)
+        return made
+
+    @property
+    def can_check(self) -> bool:
+        return self._check is not None
+
+    def check(self, order: RollbackOrder) -> Standing:
+        said: Standing = self._there.check(order)
+        return said
+
+
+LOST = Answer(reset=True)  # it was received, and the answer never came
+
+
+def later(house: House, minutes: int = 30) -> None:
+    for minute in range(minutes):
+        house.drain(NOW + 300 * minute)
+
+
+@pytest.mark.parametrize("then", ["refused", Answer(401), Answer(404), Answer(422), Answer(303), LOST])
+@pytest.mark.parametrize(
+    ("check", "state"),
+    [
+        (None, RollbackState.UNKNOWN),
+        ("done", RollbackState.VERIFIED),
+        ("running", RollbackState.ACCEPTED),
+        ("not_done", RollbackState.FAILED),
+        ("no known word", RollbackState.UNKNOWN),
+    ],
+)
+def test_once_a_call_may_be_out_no_later_failure_says_that_nothing_happened(
+    house: House, then: Answer | str, check: str | None, state: RollbackState
+) -> None:
+    house.plan()
+    Calls(house, LOST, then, check=check)
+    later(house)
+    assert house.order().state is state, house.order().detail
+    if state is RollbackState.UNKNOWN:
+        assert house.topics() == [Topic.ROLLBACK_UNKNOWN]
+        assert house.watch().state is WatchState.RECOVERING
+    if then not in (LOST, Answer(303)):
+        assert "an earlier attempt may have been carried out" in house.order().detail
+
+
+def test_what_was_never_received_may_still_fail_for_certain(house: House) -> None:
+    house.plan()
+    Calls(house, "refused", check="done")
+    later(house)
+    assert house.order().state is RollbackState.FAILED
+    assert (house.order().attempts, house.topics()) == (8, [Topic.ROLLBACK_FAILED])
+
+
+@pytest.mark.parametrize("answer", [Answer(302, {"location": "/done"}), Answer(303), Answer(200, body=b"x" * 2000)])
+@pytest.mark.parametrize(("check", "state"), [("done", RollbackState.VERIFIED), (None, RollbackState.UNKNOWN)])
+def test_an_answer_that_is_no_refusal_is_asked_about(
+    house: House, answer: Answer, check: str | None, state: RollbackState
+) -> None:
+    house.plan()
+    more = {} if check is None else {"check_url": f"{house.receiver.url}/check/{{rollback_id}}"}
+    url = f"{house.receiver.url}/rollback"
+    house.targets["checkout"] = adapter("rollback", "webhook", url=url, timeout=60, max_bytes=1000, **more)
+    house.receiver.answer = lambda request: Answer.of({"state": check}) if "check" in request.path else answer
+    house.drain(NOW)
+    assert house.order().state is state
+    assert house.keys() == ["r-1"]
+
+
+def refused_since(house: House) -> None:
+    """A rollback whose first call may be out, and whose second found nobody."""
+    house.plan()
+    Calls(house, LOST, "refused", check=None)
+    house.drain(NOW)
+    house.drain(NOW + 3)
+    assert house.order().state is RollbackState.ATTEMPTED
+
+
+def test_a_freeze_takes_nothing_back_of_what_may_be_out(house: House) -> None:
+    refused_since(house)
+    repolicied(house, freeze=(Freeze("2027-01-01", "2027-02-01"),))
+    house.drain(NOW + 10)
+    assert (house.order().state, house.order().attempts) == (RollbackState.ATTEMPTED, 3)
+
+
+def test_a_target_version_that_turned_bad_takes_nothing_back_of_what_may_be_out(house: House) -> None:
+    refused_since(house)
+    turned_bad(house)
+    house.drain(NOW + 10)
+    assert (house.order().state, house.order().attempts) == (RollbackState.ATTEMPTED, 3)
+
+
+def test_a_target_that_is_gone_leaves_what_may_be_out_unknown(house: House) -> None:
+    refused_since(house)
+    house.targets.clear()
+    house.drain(NOW + 10)
+    assert house.order().state is RollbackState.UNKNOWN
+    assert house.topics() == [Topic.ROLLBACK_UNKNOWN]
+
+
+@pytest.mark.parametrize(("check", "state"), [("done", RollbackState.VERIFIED), (None, RollbackState.UNKNOWN)])
+def test_of_a_watch_that_was_stopped_meanwhile_the_target_is_only_asked(
+    house: House, check: str | None, state: RollbackState
+) -> None:
+    house.plan()
+    calls = Calls(house, LOST, Answer(202), check=check)
+    house.drain(NOW)
+    decide.stop(house.database, "w-1", by="mara", reason="noise", now=NOW + 1)
+    later(house)
+    assert (house.order().state, calls.number) == (state, 1)
+    assert house.watch().state is WatchState.STOPPED
+
+
+@pytest.mark.parametrize(("check", "state"), [("exit 0", RollbackState.VERIFIED), (None, RollbackState.UNKNOWN)])
+def test_a_program_that_was_killed_is_asked_about(house: House, check: str | None, state: RollbackState) -> None:
+    more = {} if check is None else {"check_argv": ["sh", "-c", check]}
+    house.targets["checkout"] = adapter("rollback", "command", argv=["sh", "-c", "kill -9 $$"], **more)
+    house.plan()
+    house.drain(NOW)
+    assert house.order().state is state
+    assert "was ended by SIGKILL" in house.order().detail
+
+
 def test_an_approval_that_nobody_gives_expires_and_says_so(house: House) -> None:
     house.plan(next_at=NOW + 1800, expires_at=NOW + 1800)
     house.drain(NOW + 1799)
@@ -311,12 +470,16 @@ def test_a_freeze_does_not_stop_a_call_that_may_be_out_already(house: House) -> 
     assert house.order().state is RollbackState.ACCEPTED
 
 
-def test_a_target_version_that_turned_bad_is_not_gone_back_to(house: House) -> None:
-    house.plan()
+def turned_bad(house: House) -> None:
     with house.database.write() as tx:
         deploys.put(tx, deploy(id="d-0", identity="0", version="v1"))
         bad = watch(id="w-0", deploy_id="d-0", version="v1", state=WatchState.SUPERSEDED, outcome=Outcome.REGRESSED)
         watches.open_watch(tx, bad)
+
+
+def test_a_target_version_that_turned_bad_is_not_gone_back_to(house: House) -> None:
+    house.plan()
+    turned_bad(house)
     house.drain(NOW)
     assert not house.keys()
     assert house.order().state is RollbackState.FAILED
@@ -397,3 +560,141 @@ def test_an_alert_is_renewed_until_it_is_resolved(house: House) -> None:
     assert len(house.receiver.requests) == 4
     firing, ended = (json.loads(house.receiver.requests[index].body)[0] for index in (2, 3))
     assert clock.parse_iso(firing["endsAt"]) > clock.now() >= clock.parse_iso(ended["endsAt"])
+
+
+@pytest.mark.parametrize(("of_the_end", "sent"), [(True, 2), (False, 1)])
+def test_an_alert_about_a_watch_that_is_gone_is_renewed_only_if_it_tells_of_its_end(
+    house: House, of_the_end: bool, sent: int
+) -> None:
+    house.notifiers["oncall"] = adapter("notifiers", "alertmanager", url=house.receiver.url, renew_every=60)
+    house.receiver.answer = lambda _request: Answer(200)
+    add_note(house, topic=Topic.ROLLBACK_UNKNOWN)
+    house.drain(NOW)
+    gone = replace(house.watch(), state=WatchState.SUPERSEDED, ended_at=NOW if of_the_end else NOW + 1)
+    with house.database.write() as tx:
+        watches.change(tx, gone)
+    house.drain(NOW + 61)
+    assert len(house.receiver.requests) == sent
+
+
+def test_a_rollback_goes_before_notes_that_have_been_due_for_long(house: House) -> None:
+    house.receiver.answer = lambda request: Answer(202 if request.path == "/rollback" else 503)
+    for number in range(20):
+        add_note(house, f"o-{number}", NOW - 100)
+    house.plan()
+    assert house.actor().step(NOW)
+    assert [request.path for request in house.receiver.requests] == ["/rollback"]
+
+
+def test_a_notifier_that_hangs_delays_no_other(house: House) -> None:
+    hung, over = threading.Event(), threading.Event()
+
+    class Hanging:
+        min_severity = Severity.INFO
+
+        def send(self, _note: Note) -> None:
+            hung.set()
+            assert over.wait(60)
+
+    add_note(house)
+    oncall = house.notifiers["oncall"]
+    house.notifiers |= {"oncall": Hanging(), "pager": oncall}
+    with house.database.write() as tx:
+        note = a_note(id="n-2", alert="w-1")
+        orders.add(tx, Order("o-2", "w-1", "pager", note, NoteState.PENDING, NOW, NOW, NOW))
+    sender = house.sender()
+    worker = threading.Thread(target=sender.step, args=("oncall", NOW))
+    worker.start()
+    try:
+        assert hung.wait(60)
+        assert sender.step("pager", NOW)
+        assert note_order(house, "o-2").state is NoteState.SENT
+    finally:
+        over.set()
+        worker.join()
+    assert note_order(house).state is NoteState.SENT
+
+
+def test_a_sender_that_slept_past_its_lease_sends_nothing(house: House) -> None:
+    class Asleep(Patient):
+        """It wakes up only after what it took is another's to take."""
+
+        @contextmanager
+        def keeping_order(self, order_id: str) -> Iterator[None]:
+            with house.database.write() as tx:
+                tx.execute(update(schema.orders).where(schema.orders.c.id == order_id).values(lease_until=1.0))
+            yield
+
+    add_note(house)
+    keeper = Asleep(house.database, "a")
+    assert Sender(house.database, house.notifiers, keeper, Metrics("test"), structlog.get_logger()).step("oncall", NOW)
+    assert not house.receiver.requests
+    house.drain(NOW)
+    assert [request.path for request in house.receiver.requests] == ["/slack"]
+
+
+def test_a_note_to_a_notifier_that_is_configured_no_more_is_given_up(house: House) -> None:
+    add_note(house)
+    house.notifiers.clear()
+    assert house.sender().step_unknown(NOW)
+    assert note_order(house).state is NoteState.FAILED
+    assert not house.sender().step_unknown(NOW)
+
+
+@pytest.mark.parametrize(("check", "state"), [("done", RollbackState.VERIFIED), (None, RollbackState.UNKNOWN)])
+@pytest.mark.parametrize("before", [RollbackState.PLANNED, RollbackState.APPROVED, RollbackState.ATTEMPTED])
+def test_of_a_restored_store_no_rollback_that_was_under_way_is_called_again(
+    house: House, before: RollbackState, check: str | None, state: RollbackState
+) -> None:
+    """Not even under its own key: the backup may know nothing of a newer deploy, which it would undo."""
+    house.plan(state=before)
+    calls = Calls(house, Answer(202), check=check)
+    with house.database.write() as tx:
+        assert restored.settle(tx) == restored.Settled(watches=1, doubtful=1)
+        tx.execute(update(schema.events).values(at=NOW + 60))
+    later(house)
+    assert (calls.number, house.order().state) == (0, state)
+    assert "the store was restored from a backup" in house.order().detail
+    assert house.topics() == [Topic.ROLLBACK_UNKNOWN if check is None else Topic.ROLLBACK_ACCEPTED]
+
+
+def test_what_was_decided_after_a_restore_is_tried_again_as_ever(house: House) -> None:
+    with house.database.write() as tx:
+        restored.settle(tx)
+    house.plan()
+    calls = Calls(house, LOST, Answer(202))
+    later(house)
+    assert (calls.number, house.order().state) == (2, RollbackState.ACCEPTED)
+
+
+def test_a_clock_that_is_set_forward_ends_no_approval(house: House) -> None:
+    wall, steady = [NOW], [0.0]
+    house.database.clock = SharedClock(lambda: wall[0], lambda: steady[0])
+    house.plan(next_at=NOW + 1800, expires_at=NOW + 1800)
+    house.drain(NOW)
+    wall[0] += 7200
+    house.drain(wall[0])
+    assert house.order().state is RollbackState.PLANNED
+    decide.decide(house.database, "w-1", approve=True, by="mara", reason="it is bad", now=wall[0])
+    house.drain(wall[0])
+    assert house.order().state is RollbackState.ACCEPTED
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("ahead", [7200.0, -7200.0])
+def test_a_replica_whose_clock_is_off_neither_ends_an_approval_nor_lets_its_word_wait(
+    house: House, postgresql: PostgresqlServer, ahead: float
+) -> None:
+    now = clock.now()
+    with closing(postgresql.migrated()) as database:
+        house.database = database
+        with database.write() as tx:
+            deploys.put(tx, deploy())
+            watches.open_watch(tx, watch(state=WatchState.RECOVERING, policy=service(mode=Mode.ACT)))
+        house.plan(next_at=now + 1800, expires_at=now + 1800)
+        house.drain(now + ahead)
+        assert house.order().state is RollbackState.PLANNED
+        decide.decide(database, "w-1", approve=True, by="mara", reason="it is bad", now=now + ahead)
+        house.drain(now)  # the replica that took the word is gone
+        assert house.order().state is RollbackState.ACCEPTED
+        assert [request.path for request in house.receiver.requests] == ["/rollback", "/slack"]

@@ -99,7 +99,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         for number in range(FLEET):
             name = f"s{number:02}"
             orders = signal("orders", kind=Kind.COUNT, query={"who": name})
-            policy = service(name, signals=(orders,), window=1800.0, step=STEP, history=6 * 3600.0)
+            policy = service(name, signals=(orders,), window=1800.0, step=STEP, history=6 * 3600.0, depends_on=())
             times = {"started_at": START, "finished_at": START, "until": START + 1800, "ticket_until": START + 1800}
             deploys.put(tx, deploy(id=f"d-{name}", identity=name, started_at=START, finished_at=START))
             more = {"service": name, "policy": policy, "state": WatchState.SCHEDULED, "next_look_at": START + STEP}

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.made import NOW, decision, deploy, service, watch
+from support.postgresql_server import PostgresqlServer
+from support.sqlite_store import sqlite_store
 
 from watcher.engine import notes, respond
+from watcher.engine.recording import Recorder
 from watcher.model.decision import Outcome, Reason
 from watcher.model.order import Hold, Note, RollbackState, Topic
 from watcher.model.service import Freeze, Mode
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, orders, watches
 from watcher.store.database import Database
+from watcher.store.shared_clock import SharedClock
 from watcher.verdict.restraint import HOUR, restraint
 
 REGRESSED = decision(Outcome.REGRESSED, Reason.LEVEL_SHIFT)
@@ -128,3 +135,38 @@ def test_mode_ask_is_not_held_back_twice() -> None:
     response = respond.respond(watch(policy=service(mode=Mode.ASK)), REGRESSED, facts)
     assert response.orders[0].held is None
     assert response.orders[0].expires_at is not None
+
+
+def recorded(database: Database, made: Watch, now: float) -> orders.Order:
+    """The rollback of a regressed watch, as the recorder writes it for a process that believes that it is `now`."""
+    facts = respond.Facts((), last_look=False, last_ticket_look=False, base_url="http://watcher", now=now)
+    recorder = Recorder(database, "http://watcher", 3, {})
+    with database.write() as tx:
+        response = recorder._restrained(tx, respond.respond(made, REGRESSED, facts), now)
+        for order in response.orders:
+            orders.add(tx, order)
+    return response.orders[0]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("ahead", [2 * HOUR, -2 * HOUR])
+def test_replicas_whose_clocks_differ_share_one_budget_and_one_end_of_an_approval(
+    postgresql: PostgresqlServer, ahead: float
+) -> None:
+    with closing(postgresql.migrated()) as database:
+        first = recorded(database, opened(database, 1), time.time() - ahead)
+        second = recorded(database, opened(database, 2), time.time() + ahead)
+        assert (first.held, second.held) == (None, Hold.SERVICE_BUDGET)
+        assert second.expires_at == pytest.approx(time.time() + service().approval_timeout, abs=60)
+
+
+def test_a_clock_that_is_set_forward_empties_no_budget(tmp_path: Path) -> None:
+    wall, steady = [NOW], [0.0]
+    with closing(sqlite_store(tmp_path)) as database:
+        database.clock = SharedClock(lambda: wall[0], lambda: steady[0])
+        assert recorded(database, opened(database, 1), wall[0]).held is None
+        wall[0] += 2 * HOUR
+        assert recorded(database, opened(database, 2), wall[0]).held is Hold.SERVICE_BUDGET
+        wall[0] += HOUR + 60
+        steady[0] += HOUR + 60
+        assert recorded(database, opened(database, 3), wall[0]).held is None

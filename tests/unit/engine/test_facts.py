@@ -12,9 +12,7 @@ from watcher.engine.facts import NEARBY, Surroundings
 from watcher.store import deploys
 
 
-def test_those_of_the_same_environment_and_time_are_near_and_those_of_the_same_service_come_first(
-    tmp_path: Path,
-) -> None:
+def test_those_of_the_same_environment_and_time_are_near_oldest_first(tmp_path: Path) -> None:
     database = sqlite_store(tmp_path)
     ours, later = watch(), watch(id="w-2", deploy_id="d-2", started_at=NOW + 3600)
 
@@ -32,9 +30,9 @@ def test_those_of_the_same_environment_and_time_are_near_and_those_of_the_same_s
     around = Surroundings(database, [ours, later])
     found = [(near.service, near.version) for near in around.of(ours, fresh=False)]
     others = [("search", "search"), ("index", "search"), ("acme/tools", "nobody")]
-    assert found == [("checkout", "older"), ("checkout", "own"), *others]
+    assert found == [("checkout", "older"), *others, ("checkout", "own")]
     later_sees = [near.version for near in around.of(later, fresh=False)]
-    assert later_sees == ["1", "own", "search", "search", "nobody"]
+    assert later_sees == ["search", "search", "1", "nobody", "own"]
     database.close()
 
 

@@ -76,7 +76,7 @@ def test_events_of_one_deploy_add_up_in_any_order() -> None:
     for order in ((announced, started, finished), (announced, finished, started)):
         known = None
         for told in order:
-            known = plan.merge(known, told, identity="i", hook="ci", received_at=NOW)
+            known = plan.merge(known, told, identity="i", hook="ci", received_at=NOW + 60)
         assert known is not None
         merged.append((known.phase, known.finished_at))
         assert known.id == plan.short_id("d", "i")
@@ -168,3 +168,19 @@ def test_why_there_is_none_is_said(previous: str | None, said: str) -> None:
 def test_candidates_were_judged_before_this_deploy_and_did_not_regress() -> None:
     newer = watch(id="w-5", version="v5", finished_at=NOW + 10, outcome=Outcome.HEALTHY)
     assert plan.candidates(watch(), [newer, *HISTORY]) == ("v4", "v0")
+
+
+def test_what_is_still_to_come_by_our_clock_has_happened_when_we_were_told() -> None:
+    told = event(at=NOW + 7200, started_at=NOW + 6600, finished_at=NOW + 7200)
+    assert plan.ahead(told, NOW) == 7200
+    deploy = plan.merge(None, told, identity="i", hook="ci", received_at=NOW)
+    assert (deploy.started_at, deploy.finished_at) == (NOW - 600, NOW)
+    assert plan.merge(deploy, told, identity="i", hook="ci", received_at=NOW + 900) == deploy, "told again"
+
+
+def test_a_start_that_is_still_to_come_is_one_too() -> None:
+    began = event(phase=Phase.STARTED, at=NOW + 7200, started_at=NOW + 7200, finished_at=None)
+    ended = event(at=NOW + 7500, started_at=None, finished_at=NOW + 7500)
+    deploy = plan.merge(None, began, identity="i", hook="ci", received_at=NOW)
+    deploy = plan.merge(deploy, ended, identity="i", hook="ci", received_at=NOW + 300)
+    assert (deploy.started_at, deploy.finished_at) == (NOW, NOW + 300)

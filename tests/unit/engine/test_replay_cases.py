@@ -218,4 +218,4 @@ def test_the_example_of_the_documentation_is_a_case() -> None:
 
 
 def test_a_larger_min_effect_raises_what_must_be_seen() -> None:
-    assert parse_case(changed("signals.0.min_effect", 0.5)).signals[0].must_see == 0.5
+    assert parse_case(changed("signals.0.min_effect", 0.5)).signals[0].must_see == 0.75

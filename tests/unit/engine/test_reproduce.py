@@ -17,6 +17,7 @@ from support.made import deploy, service, signal, watch
 from support.made_history import END, STEP, counts, ratio
 from support.sqlite_store import sqlite_store
 
+from watcher import __version__
 from watcher.cli.main import cli
 from watcher.detect import calibration as mathematics
 from watcher.engine.gather import Gather
@@ -29,6 +30,7 @@ from watcher.model.service import Kind, Signal
 from watcher.model.watch import WatchState
 from watcher.store import deploys, looks, retention, watches
 from watcher.store.database import Database
+from watcher.store.looks import Look
 from watcher.telemetry.metrics import Metrics
 
 WINDOW = 900.0
@@ -200,6 +202,90 @@ def test_a_look_without_a_record_says_so(house: House) -> None:
     with house.database.write() as tx:
         tx.exec_driver_sql("update looks set record = null")
     assert "did not record" in (house.again().obstacle or "")
+
+
+def harm(house: House) -> None:
+    """Orders fall by a third as the deploy begins."""
+    orders = house.source.histories["orders"]
+    harmed = np.where(orders.times > START, np.round(orders.values * 0.66), orders.values)
+    house.source.histories["orders"] = replace(orders, values=harmed)
+
+
+def last_of(house: House) -> Look:
+    with house.database.read() as tx:
+        found = looks.last(tx, "w-1")
+    assert found is not None
+    return found
+
+
+def put(house: House, **changes: Any) -> None:
+    """A deploy of another service."""
+    values: dict[str, Any] = {"id": "d-2", "identity": "2", "version": "v9", "services": ("search",)}
+    with house.database.write() as tx:
+        deploys.put(tx, deploy(**(values | {"received_at": START} | changes)))
+
+
+OLDER = """update looks set record = json_remove(record, '$.neighbours', '$.decided', '$.version')"""
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_neighbour_is_what_it_was_when_the_look_was_made(house: House, older: bool) -> None:
+    harm(house)
+    put(house, started_at=START + 20, finished_at=START + 40)
+    house.look(9)
+    decided = last_of(house)
+    assert "search v9 was deployed 20 s after this deploy" in decided.decision.sentence
+    if older:  # a version that did not record its neighbours
+        with house.database.write() as tx:
+            tx.exec_driver_sql(OLDER)
+    assert house.again() == Reproduction(9, 9)
+    # Another message moves it away, and another deploy is told of late.
+    put(house, started_at=START - 3000, finished_at=START - 3000)
+    put(house, id="d-3", identity="3", started_at=START, finished_at=START, received_at=START)
+    with house.database.write() as tx:
+        tx.exec_driver_sql("delete from deploys where id = 'd-3'" if older else "select 1")
+    assert house.again().whole is not older
+    with house.database.write() as tx:
+        tx.exec_driver_sql("delete from deploys where id = 'd-2'")
+    assert house.again().whole is not older
+
+
+def test_a_look_at_no_harm_records_no_neighbours(house: House) -> None:
+    put(house, started_at=START + 20, finished_at=START + 40)
+    house.look(3)
+    record = last_of(house).record
+    assert record is not None
+    assert (record.neighbours, record.decided, record.version) == ((), (), __version__)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("sentence = 'All is well.'", "said 'All is well.', now "),
+        ("""record = json_set(record, '$.decided', json('["conversion"]'))""", "decided by conversion, now by orders"),
+        ("""record = json_set(record, '$.decided', json('[]'))""", "decided by no signal, now by orders"),
+    ],
+)
+def test_a_stored_decision_that_was_changed_is_found(house: House, change: str, said: str) -> None:
+    harm(house)
+    house.look(9)
+    at = last_of(house).at
+    with house.database.write() as tx:
+        tx.exec_driver_sql(f"update looks set {change} where at = ?", (at,))
+    found = house.again()
+    assert found.difference is not None
+    assert said in found.difference
+
+
+def test_the_words_of_another_version_may_be_others(house: House) -> None:
+    harm(house)
+    house.look(9)
+    with house.database.write() as tx:
+        tx.exec_driver_sql("update looks set sentence = 'In other words.', record = json_set(record, '$.version', '0')")
+    assert house.again().whole
+    with house.database.write() as tx:
+        tx.exec_driver_sql(OLDER)
+    assert house.again().whole
 
 
 def test_the_command_says_it_in_one_line(house: House, tmp_path: Path) -> None:

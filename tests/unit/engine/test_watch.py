@@ -21,13 +21,14 @@ from watcher.engine.gather import Gather
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
 from watcher.model.decision import Outcome, Reason
-from watcher.model.order import Hold, RollbackOrder, RollbackState, Topic
+from watcher.model.order import Hold, Note, RollbackOrder, RollbackState, Topic
 from watcher.model.series import Series, Window
-from watcher.model.service import Freeze, Mode, Service, Signal
+from watcher.model.service import Freeze, Harm, Mode, Role, Service, Signal
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, looks, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import Order
+from watcher.store.restored import Settled, settle
 from watcher.telemetry.metrics import Metrics
 
 STEP = 60.0
@@ -45,6 +46,7 @@ class MadeShop:
     complete_until: float = np.inf
     fails: Callable[[Window], None] = field(default=lambda _window: None)
     asked: list[Window] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(5)
@@ -53,12 +55,14 @@ class MadeShop:
         self.totals = rng.poisson(300, count).astype(np.float64)
         self._draws = rng.uniform(size=count)
 
-    def fetch(self, _signal: Signal, window: Window) -> Series:
+    def fetch(self, signal: Signal, window: Window) -> Series:
         self.asked.append(window)
+        self.names.append(signal.name)
         self.fails(window)
         harmed = (self.times > self.worse_from) & (self.times <= self.better_from)
         rate = np.where(harmed, 0.06, 0.10)
-        noise = np.sqrt(rate * (1 - rate) * self.totals) * (self._draws * 2 - 1) * 1.7
+        draws = np.roll(self._draws, 0 if signal.name == "conversion" else len(signal.name))
+        noise = np.sqrt(rate * (1 - rate) * self.totals) * (draws * 2 - 1) * 1.7
         values = np.round(self.totals * rate + noise)
         complete = min(float(self.times[-1]), self.complete_until)
         whole = Series(self.times, values, STEP, complete, totals=self.totals)
@@ -143,6 +147,22 @@ def test_a_bad_deploy_is_ordered_back_at_the_first_look_that_is_sure(house: Hous
     assert found.decided_at <= START + 10 * STEP
 
 
+def test_a_watch_of_a_restored_store_asks_a_person_and_says_why(house: House) -> None:
+    house.shop.worse_from = START
+    open_watch(house)
+    with house.database.write() as tx:
+        assert settle(tx) == Settled(watches=1, doubtful=0)
+    found = house.look(START + WINDOW + 30)
+    assert (found.outcome, found.rollback_held) == (Outcome.REGRESSED, Hold.RESTORED), found.sentence
+    assert house.topics() == [Topic.APPROVAL_WANTED]
+    with house.database.read() as tx:
+        (asked,) = [note.payload for note in orders.notes_of(tx, "w-1")]
+        line = watches.events_of(tx, "w-1")[0]
+    assert isinstance(asked, Note)
+    assert "the store was restored from a backup, and a newer deploy may not be known" in asked.sentence
+    assert (line.event, "rolls nothing back without a person" in line.text) == ("restored", True)
+
+
 def test_a_freeze_that_was_configured_since_holds_for_a_watch_that_runs(house: House) -> None:
     house.shop.worse_from = START
     open_watch(house)
@@ -190,6 +210,21 @@ def test_a_source_is_asked_when_a_bucket_has_ended_and_not_at_every_look(house: 
     assert [window.end - START for window in house.shop.asked] == [21, 61, 121, 181, 241]
     with house.database.read() as tx:
         assert len(looks.listing(tx, "w-1")) == 12
+
+
+def test_after_the_metric_window_tickets_are_asked_for_and_what_they_are_compared_with(house: House) -> None:
+    signals = (
+        signal("conversion"),
+        signal("region", query={"metric": "region"}, role=Role.CONTROL, harm=Harm.EITHER),
+        signal("complaints", query={"metric": "complaints"}, is_tickets=True, role=Role.SUPPORTING, control="region"),
+    )
+    policy = replace(watch_policy(), signals=signals, ticket_window=2 * WINDOW)
+    open_watch(house, policy=policy, ticket_until=START + 2 * WINDOW)
+    watcher = house.watcher()
+    assert house.look(START + WINDOW + 30, watcher).decided_at is not None
+    house.shop.names.clear()
+    house.look(START + WINDOW + 300, watcher)
+    assert sorted(house.shop.names) == ["complaints", "region"]
 
 
 def test_a_source_that_fails_is_blind_time_then_inconclusive_never_a_rollback(house: House) -> None:

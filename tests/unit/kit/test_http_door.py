@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import ssl
+import subprocess
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from support.fault_server import Answer, FaultServer
+from support.programs import require
 
 from watcher.errors import ExternalError, Fault
 from watcher.kit import http_dates
@@ -69,6 +77,47 @@ def test_headers_that_contradict_each_other_were_an_answer_all_the_same(server: 
 def test_what_speaks_no_tls_is_told_so(server: FaultServer) -> None:
     error = failing(server, Answer(), server.url.replace("http:", "https:"))
     assert (error.fault, error.sent) == (Fault.TLS, False)
+
+
+@contextmanager
+def breaking_tls(folder: Path) -> Iterator[tuple[str, Path, list[bytes]]]:
+    """A server that answers one request over TLS with what is no TLS: its address, its certificate, the request."""
+    (openssl,) = require("openssl")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)]
+    subprocess.run([openssl, *made, *more], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    received: list[bytes] = []
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(listening.accept()[0], server_side=True) as taken:
+            received.append(taken.recv(65536))
+            with socket.socket(fileno=os.dup(taken.fileno())) as plain:
+                plain.sendall(b"no TLS at all" * 10)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(60)
+        thread = Thread(target=serve, args=(listening,))
+        thread.start()
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}/rollback", certificate, received
+        thread.join()
+
+
+def test_tls_that_breaks_after_the_request_says_that_it_may_have_arrived(tmp_path: Path) -> None:
+    with breaking_tls(tmp_path) as (url, certificate, received):
+        client = HttpClient(Connection(ca_file=str(certificate)))
+        with pytest.raises(ExternalError) as error:
+            client.request("POST", url)
+    assert received[0].startswith(b"POST /rollback")
+    assert (error.value.fault, error.value.permanent, error.value.sent) == (Fault.TLS, False, True)
+
+
+def test_a_certificate_that_is_not_trusted_stops_the_request(tmp_path: Path) -> None:
+    with breaking_tls(tmp_path) as (url, _, received), pytest.raises(ExternalError) as error:
+        HttpClient(Connection()).request("POST", url)
+    assert (error.value.fault, error.value.sent, received) == (Fault.TLS, False, [])
 
 
 @pytest.mark.parametrize(

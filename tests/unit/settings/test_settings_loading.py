@@ -239,6 +239,13 @@ def test_store(tmp_path: Path, text: str, url: str) -> None:
     ],
 )
 def test_where_it_listens(tmp_path: Path, listen: str, host: str, port: int, loopback: bool) -> None:
+    inside = f"""
+server:
+  listen: "{listen}"
+  external_url: http://localhost:8080
+  tokens: [{{name: page, token: "${{ZENDESK_TOKEN}}", scopes: [read]}}]
+{SMALL}"""
+    assert load(tmp_path, inside).server.loopback == loopback
     text = f"""
 server:
   listen: "{listen}"
@@ -246,12 +253,33 @@ server:
   tokens: [{{name: page, token: "${{ZENDESK_TOKEN}}", scopes: [read, approve, read]}}]
 {SMALL}"""
     server = load(tmp_path, text).server
-    assert (server.host, server.port, server.loopback) == (host, port, loopback)
+    assert (server.host, server.port, server.loopback) == (host, port, False), "a proxy must be in front of it"
     assert server.external_url == "https://watcher.example.com/deploys"
     (token,) = server.tokens
     assert token.name == "page"
     assert set(token.scopes) == {"read", "approve"}
     assert token.token.get_secret_value() == "hush-zendesk-hush"
+
+
+@pytest.mark.parametrize(
+    ("more", "refused"),
+    [
+        ("external_url: https://watcher.example.com", True),
+        ("external_url: https://watcher.example.com, proxy: {addresses: [127.0.0.1]}", True),
+        ("external_url: https://watcher.example.com, proxy: {addresses: [127.0.0.1], user_header: X-User}", False),
+        ("external_url: https://w.example.com, tokens: [{name: page, token: of-its-own, scopes: [read]}]", False),
+        ("external_url: http://localhost:8080", False),
+        ("external_url: 'http://[::1]:8080'", False),
+        ("listen: '127.0.0.1:8080'", False),
+    ],
+)
+def test_behind_a_proxy_of_this_machine_somebody_must_say_who_asks(tmp_path: Path, more: str, refused: bool) -> None:
+    text = f"server: {{{more}}}\n{SMALL}"
+    if not refused:
+        assert load(tmp_path, text)
+        return
+    with pytest.raises(ConfigError, match=r"server\.tokens: .*scope read, server\.proxy with a user_header"):
+        load(tmp_path, text)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +318,9 @@ defaults: {mode: ask}
 """ + SMALL.replace("    signals:", "    rollback: {kind: command, argv: [/bin/true]}\n    signals:")
     assert ["nobody can approve" in warning.message for warning in load(tmp_path, text).warnings] == [True]
     assert not load(tmp_path, text.replace("[read]", "[read, approve]")).warnings
-    assert not load(tmp_path, text.replace("0.0.0.0", "127.0.0.1")).warnings
+    local = text.replace("0.0.0.0", "127.0.0.1")
+    assert ["nobody can approve" in warning.message for warning in load(tmp_path, local).warnings] == [True]
+    assert not load(tmp_path, local.replace("https://watcher.example.com", "http://localhost:8080")).warnings
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:

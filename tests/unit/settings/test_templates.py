@@ -60,6 +60,27 @@ def test_the_name_can_stand_in_a_pattern(tmp_path: Path) -> None:
     assert found.services["b"].match == {"repository": "acme/b", "environment": "prod-*"}
 
 
+def test_a_template_and_others_can_depend_on_its_services(tmp_path: Path) -> None:
+    found = load(
+        tmp_path,
+        "  web:\n    each: [basket, account]\n    depends_on: [basket, checkout]"
+        + SIGNALS
+        + "  checkout:\n    depends_on: [account]"
+        + SIGNALS
+        + "  search:"
+        + SIGNALS
+        + "  index:\n    depends_on: []"
+        + SIGNALS,
+    )
+    assert {name: service.depends_on for name, service in found.services.items()} == {
+        "basket": ("basket", "checkout"),
+        "account": ("basket", "checkout"),
+        "checkout": ("account",),
+        "search": None,
+        "index": (),
+    }
+
+
 @pytest.mark.parametrize(
     ("services", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def before_drills(path: Path) -> Database:
     with database.write() as tx:
         config.attributes["connection"] = tx
         command.upgrade(config, "0003")
+    policy = json.loads(codec.dump(service()))
+    since = {"rollbacks_per_hour", "freeze", "blind_after", "depends_on"}  # what policies of then did not have
     rows = {
         "deploys": {
             "id": "d-1",
@@ -47,7 +50,7 @@ def before_drills(path: Path) -> Database:
             "service": "checkout",
             "environment": "production",
             "version": "v2",
-            "policy": codec.dump(service()),
+            "policy": json.dumps({key: part for key, part in policy.items() if key not in since}),
             "state": "recovering",
             "started_at": NOW,
             "finished_at": NOW,
@@ -87,7 +90,8 @@ def test_orders_survive_and_keep_their_rules(tmp_path: Path) -> None:
         assert kept is not None
         assert (kept.state, kept.attempts, kept.held) == (RollbackState.ACCEPTED, 2, None)
         assert bad is not None
-        assert (bad.rollback_state, bad.policy.rollbacks_per_hour, bad.policy.freeze) == (RollbackState.ACCEPTED, 1, ())
+        assert bad.rollback_state is RollbackState.ACCEPTED
+        assert bad.policy == service()
         with pytest.raises(ConflictError, match="w-1 has its rollback already"), database.write() as tx:
             orders.add(tx, _order("r-2", "w-1", dry_run=False))
         with database.write() as tx:

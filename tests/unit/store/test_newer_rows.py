@@ -12,7 +12,7 @@ from support.orders import an_order
 from watcher.model.decision import Reason
 from watcher.model.order import Note, RollbackState, Severity, Topic
 from watcher.model.watch import WatchState
-from watcher.store import claims, deploys, orders, watches
+from watcher.store import claims, deploys, order_claims, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 
@@ -108,8 +108,9 @@ def test_orders_of_a_newer_version_stop_no_others(database: Database, told: list
     told.clear()
     for claimed in (["n-3"], []):
         with database.write(alone=False) as tx:
-            assert [order.id for order in orders.claim_due(tx, NOW + 60, "a", 1, LEASE)] == claimed
-    assert sorted(told) == ["n-0", "n-1", "n-2", "r-w-1", "r-w-2"]
+            assert [order.id for order in order_claims.claim_notes(tx, NOW + 60, "a", 1, LEASE, "chat")] == claimed
+            assert not order_claims.claim_rollbacks(tx, NOW + 60, "a", 1, LEASE)
+    assert sorted(told) == ["n-0", "n-1", "n-2", "r-w-2"], "a state that it does not know is not looked for"
     with database.read() as tx:
         assert [order.id for order in orders.notes_of(tx, OURS)] == ["n-3"]
         free = tx.execute(text("select count(*) from orders where lease_until = 0")).scalar_one()

@@ -20,7 +20,7 @@ from watcher.model.memory import Point
 from watcher.model.order import RollbackState
 from watcher.model.series import Series
 from watcher.model.watch import WatchState
-from watcher.store import claims, deploys, looks, memory, orders, watches
+from watcher.store import claims, deploys, looks, memory, order_claims, orders, watches
 from watcher.store.database import Database
 from watcher.store.orders import NoteState, Order
 
@@ -143,15 +143,15 @@ def test_an_order_is_claimed_once_and_a_stale_holder_cannot_settle_it(database: 
     with database.write() as tx:
         orders.add(tx, order())
     with database.write() as tx:
-        (stale,) = orders.claim_due(tx, NOW, "a", 5, -1.0)
+        (stale,) = order_claims.claim_rollbacks(tx, NOW, "a", 5, -1.0)
     with database.write() as tx:
-        (mine,) = orders.claim_due(tx, NOW, "b", 5, 30.0)
-        assert not orders.claim_due(tx, NOW, "c", 5, 30.0)
+        (mine,) = order_claims.claim_rollbacks(tx, NOW, "b", 5, 30.0)
+        assert not order_claims.claim_rollbacks(tx, NOW, "c", 5, 30.0)
     with pytest.raises(LeaseLostError), database.write() as tx:
         orders.save(tx, stale)
     with database.write() as tx:
         orders.save(tx, replace(mine, state=RollbackState.ACCEPTED, next_at=None))
-        assert not orders.claim_due(tx, NOW + 9999, "c", 5, 30.0)
+        assert not order_claims.claim_rollbacks(tx, NOW + 9999, "c", 5, 30.0)
 
 
 def test_two_threads_never_claim_the_same_watch(database: Database) -> None:

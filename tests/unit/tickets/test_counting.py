@@ -14,6 +14,8 @@ from watcher.errors import ExternalError, Fault
 from watcher.model.series import Window
 from watcher.model.service import Kind
 from watcher.model.tickets import Ticket, Tickets
+from watcher.store.database import Database
+from watcher.store.memory import StoreMemory
 from watcher.tickets.counting import CountedTickets
 
 T0 = 1_700_000_100.0  # on the five minutes
@@ -185,6 +187,16 @@ def test_only_redacted_words_are_kept_and_shown(counted: Counted) -> None:
     assert len(second.text) <= 1000
     kept = " ".join(counted.memory.values.values())
     assert not any(secret in kept for secret in ("4111", "bob@", "1234567"))
+
+
+@pytest.mark.parametrize("odd", ["a\x00b", "a\ud800b"])
+def test_an_id_that_no_database_keeps_is_kept_in_other_words(database: Database, odd: str) -> None:
+    desk = Desk(now=T0 + DAY, tickets=[Ticket(odd, T0 + 1, odd), Ticket("ab", T0 + 2)])
+    counted = CountedTickets(desk, StoreMemory(database, "desk"))
+    assert counted.fetch(SIGNAL, Window(T0, T0 + STEP, STEP)).values.tolist() == [2]
+    newest = counted.samples(SIGNAL, Window(T0, T0 + STEP, STEP))
+    assert [ticket.id for ticket in newest] == ["ab", ascii(odd)[1:-1]]
+    assert newest[1].subject == "a b"
 
 
 def test_samples_are_the_newest_of_the_window_and_ask_nothing(counted: Counted) -> None:

@@ -14,6 +14,7 @@ from support.request_tracker import PASSWORD, USER
 from support.request_tracker import RequestTracker as Server
 
 from watcher.errors import ExternalError, Fault
+from watcher.kit import clock
 from watcher.model.series import Window
 from watcher.model.service import Kind
 from watcher.model.tickets import Tickets
@@ -143,6 +144,15 @@ def test_who_may_not_see_a_queue_may_see_its_tickets() -> None:
         )
         options = RequestTrackerOptions.model_validate({"url": server.url, "token": "1-14-abc"})
         assert RequestTracker("desk", options, tools(NOW)).fetch({"queue": "Web"}, Window(0, 600, 300)).items == ()
+
+
+def test_an_id_with_half_a_character_is_an_id_like_any() -> None:
+    created = clock.iso(NOW - HOUR)
+    with FaultServer() as server:
+        server.answer = lambda _request: Answer.of({"items": [{"id": "a\ud800", "Created": created}], "pages": 1})
+        options = RequestTrackerOptions.model_validate({"url": server.url, "token": "t"})
+        (ticket,) = RequestTracker("desk", options, tools(NOW)).fetch({}, Window(NOW - 2 * HOUR, NOW, 300)).items
+    assert (ticket.id, ticket.url) == ("a\ud800", f"{server.url}/Ticket/Display.html?id=a%3F")
 
 
 @pytest.mark.parametrize("options", [{}, {"token": "t", "username": "u", "password": "p"}, {"password": "p"}])

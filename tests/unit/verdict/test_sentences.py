@@ -110,6 +110,29 @@ REGRESSED = {
             " so this deploy is the likely cause"
         ),
     ),
+    "another deploy that cannot reach it": (
+        now(nearby=(nearby("search", 2),), depends_on=("index",)),
+        findings(alarm(), at=NOW),
+        (
+            f"{FELL}, starting 2 min after the deploy began; about one quiet window in 4,000 looks like this, it was"
+            " not there before the deploy and no other deploy that can reach it is known near it, so this deploy is"
+            " the likely cause"
+        ),
+    ),
+    "another deploy that can reach it and came long before": (
+        now(nearby=(nearby("search", -60),), depends_on=("search",)),
+        findings(alarm(), at=NOW),
+        (
+            f"{FELL}, starting 2 min after the deploy began; about one quiet window in 4,000 looks like this, it was"
+            " not there before the deploy and no other deploy that can reach it fits the time better, so this deploy"
+            " is the likely cause"
+        ),
+    ),
+    "an onset that nobody knows, and another deploy": (
+        now(nearby=(nearby("search", 5),)),
+        findings(alarm(onset=None, onset_low=None, onset_high=None), at=NOW),
+        f"{FELL}; about one quiet window in 4,000 looks like this, so this deploy is the likely cause",
+    ),
     "an onset on either side of the deploy": (
         now(),
         findings(
@@ -248,6 +271,22 @@ INCONCLUSIVE = {
             f"{FELL}{AFTER}likewise orders fell 31 %; search 7.1 was deployed 2 min after this deploy, so"
             f" either may be the"
             " cause; nothing is rolled back by itself: choose which one to take back"
+        ),
+    ),
+    "two other deploys": (
+        end(nearby=(nearby("search", 2), nearby("index", 1.5, version=""))),
+        findings(alarm()),
+        (
+            f"{FELL}{AFTER}search 7.1 was deployed 2 min after this deploy and 1 other deploy fits as well, so any of"
+            " them may be the cause; nothing is rolled back by itself: choose which one to take back"
+        ),
+    ),
+    "a rollout that all services joined": (
+        end(nearby=tuple(nearby(f"web-{number}", 0) for number in range(6))),
+        findings(alarm()),
+        (
+            f"{FELL}{AFTER}web-0 7.1 was deployed at the same time and 5 other deploys fit as well, so any of them may"
+            " be the cause; nothing is rolled back by itself: choose which one to take back"
         ),
     ),
     "no data": (

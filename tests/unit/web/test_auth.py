@@ -71,7 +71,7 @@ def test_an_empty_secret_opens_nothing(seeded: Seeded) -> None:
         ("127.0.0.1:8080", 200),
         ("localhost", 200),
         ("[::1]:8080", 200),
-        ("watcher.example", 200),  # the external URL's: a proxy in front of us
+        ("watcher.example", 401),  # the external URL's: whoever uses it is elsewhere
         ("rebound.evil.example:8080", 401),
         ("127.0.0.1.evil.example", 401),
         ("", 401),
@@ -197,3 +197,9 @@ def test_a_session_is_for_its_own_token_only() -> None:
 )
 def test_no_forged_session_opens_anything(session: str) -> None:
     assert read_session(TOKENS, session, 0.0) is None
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via", "X-Forwarded-Proto"])
+def test_whom_a_proxy_brings_that_nobody_named_is_not_local(shown: Running, header: str) -> None:
+    assert shown.get("/api/v1/watches").status == 200
+    assert shown.get("/api/v1/watches", headers={header: "192.0.2.7"}).status == 401

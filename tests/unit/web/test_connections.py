@@ -7,13 +7,19 @@ import socket
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
-from support.web_server import HOOK_TOKEN, Running
+from support.seeded_store import Seeded
+from support.web_server import HOOK_TOKEN, Running, serving_seeded
 
-from watcher.web import connections, middleware
+from watcher.web import connections, middleware, server
+from watcher.web.crowd import MOST_HELD
 
 _PATIENCE = 0.4  # of the server
 _SOON = 60.0
+_PROOF = {"authorization": f"Bearer {HOOK_TOKEN}"}
+_DEPLOY = {"service": "checkout", "environment": "production", "version": "v99"}
+_HALF_A_BODY = b"POST /hooks/acme-github HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\n{"
 
 
 @pytest.fixture
@@ -24,8 +30,9 @@ def hasty(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
 
 
 @contextlib.contextmanager
-def _connected(running: Running) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", running.server.port), timeout=60) as connection:
+def _connected(running: Running, source: str = "127.0.0.1") -> Iterator[socket.socket]:
+    address = ("127.0.0.1", running.server.port)
+    with socket.create_connection(address, timeout=60, source_address=(source, 0)) as connection:
         yield connection
 
 
@@ -66,7 +73,9 @@ def test_nor_is_the_head_of_a_second_request(hasty: Running) -> None:
     assert seconds < _SOON
 
 
-@pytest.mark.parametrize("path", ["/hooks/pipeline", "/api/v1/deploys", "/api/v1/watches/w-0043/approve", "/sign-in"])
+@pytest.mark.parametrize(
+    "path", ["/hooks/acme-github", "/api/v1/deploys", "/api/v1/watches/w-0043/approve", "/sign-in"]
+)
 @pytest.mark.parametrize("kind", ["content-length: 5000", "transfer-encoding: chunked"])
 def test_a_body_that_drips_is_refused_wherever_it_is_read(hasty: Running, path: str, kind: str) -> None:
     drip = b" " if "length" in kind else b"1\r\n \r\n"
@@ -120,22 +129,86 @@ def test_what_follows_a_body_proves_nothing(daemon: Running) -> None:
     assert answer.startswith(b"HTTP/1.1 401 ")
 
 
-def test_one_client_cannot_take_every_connection(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_FROM_ONE", 5)
+def test_headers_without_number_are_refused(daemon: Running) -> None:
+    with _connected(daemon) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + b"a:\r\n" * connections.MOST_HEADERS + b"\r\n")
+        answer, _ = _until_closed(connection)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_requests_are_not_taken_in_without_end_before_the_first_is_answered(daemon: Running) -> None:
+    asked = 2000
+    with _connected(daemon) as connection:
+        connection.sendall(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n" * asked)
+        answer, _ = _until_closed(connection)
+    assert b"HTTP/1.1 400 " in answer
+    assert answer.count(b"HTTP/1.1 200 ") < asked / 10
+
+
+def test_an_answer_that_is_not_taken_is_not_kept_for_ever(seeded: Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "TAKE_SECONDS", _PATIENCE)
+    huge = b"x" * (32 << 20)
+    with serving_seeded(seeded, metrics=lambda _accept: (huge, "text/plain")) as running, _connected(running) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(_PATIENCE + 1.0)
+        answer, _ = _until_closed(client)
+        assert len(answer) < len(huge)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nx-a: ", _HALF_A_BODY], ids=["silent", "head", "body"])
+def test_connections_that_keep_us_waiting_never_shut_out_others(daemon: Running, begun: bytes) -> None:
+    """More than there may be, from several addresses, each fewer than all: liveness is answered, and so is a deploy."""
     with contextlib.ExitStack() as stack:
-        for _ in range(5):
-            stack.enter_context(_connected(daemon))
-        with pytest.raises(OSError, match=r"reset|closed|Remote"):
-            daemon.get("/healthz")
-    assert _status(daemon) == 200
+        for number in range(1200):
+            taken = stack.enter_context(_connected(daemon, f"127.0.0.{2 + number % 4}"))
+            with contextlib.suppress(OSError):
+                taken.sendall(begun)
+            if number % 100 == 99 and number >= 900:
+                assert daemon.get("/healthz").status == 200
+                assert daemon.post("/hooks/pipeline", _DEPLOY, headers=_PROOF).status in (200, 202)
 
 
-def _status(running: Running) -> int:
-    """The status once the server has noticed that connections are closed."""
-    until = time.monotonic() + _SOON
-    while True:
-        try:
-            return running.get("/healthz").status
-        except OSError:
-            assert time.monotonic() < until
-            time.sleep(0.02)
+def test_those_who_wait_for_an_answer_keep_their_place_and_liveness_too(
+    seeded: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 20)
+    with serving_seeded(seeded) as running, contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(_connected(running)) for _ in range(16)]
+        for one in waiting:
+            one.sendall(b"GET /api/v1/watches/w-0044?wait=4 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        time.sleep(0.5)
+        for _ in range(30):
+            stack.enter_context(_connected(running))
+        assert running.get("/healthz").status == 200
+        refused = running.get("/readyz")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+        assert all(one.recv(15) == b"HTTP/1.1 200 OK" for one in waiting)
+        assert running.get("/readyz").status == 200, "as soon as there is room"
+
+
+def test_half_a_body_of_everybody_does_not_fill_the_memory(seeded: Seeded) -> None:
+    half, many = b" " * (900 * 1024), 300
+    process = psutil.Process()
+    with serving_seeded(seeded, max_body=1 << 20) as running, contextlib.ExitStack() as stack:
+        before = process.memory_info().rss
+        for number in range(many):
+            path = "/hooks/acme-github" if number % 2 else "/api/v1/deploys"
+            taken = stack.enter_context(_connected(running))
+            head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {1 << 20}\r\n\r\n"
+            with contextlib.suppress(OSError):
+                taken.sendall(head.encode() + half)
+        assert process.memory_info().rss - before < 3 * MOST_HELD < len(half) * many
+        assert running.post("/hooks/pipeline", _DEPLOY, headers=_PROOF).status == 202, "a small body always has room"
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/watches/w-0043/approve", "/api/v1/watches/w-0043/approve"])
+def test_what_people_write_is_short(daemon: Running, path: str) -> None:
+    assert daemon.ask("POST", path, body=b"x" * 9000).status == 413
+
+
+def test_without_a_right_token_no_body_is_waited_for(daemon: Running) -> None:
+    with _connected(daemon) as connection:
+        connection.sendall(
+            b"POST /hooks/pipeline HTTP/1.1\r\nhost: x\r\nauthorization: Bearer wrong\r\ncontent-length: 5000\r\n\r\n"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 401 ")

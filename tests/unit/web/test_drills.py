@@ -17,7 +17,6 @@ from support.web_server import APPROVE, DEPLOY, READ, TOKENS, Running, serving_s
 
 from watcher import registry
 from watcher.engine.act import Actor
-from watcher.engine.send import Sender
 from watcher.kit.signatures import signing_key, verify_standard
 from watcher.store import orders, watches
 from watcher.telemetry.metrics import Metrics
@@ -43,12 +42,11 @@ def carry_out(seeded: Seeded, receiver: FaultServer, kind: str = "webhook", **op
     """What the daemon's actor does with what is due."""
     adapter = registry.adapter("rollback", kind)
     if kind == "webhook":
-        options = {"url": receiver.url, "secret": SECRET, "timeout": 60} | options
+        options = {"url": receiver.url, "secret": SECRET, "timeout": 60, "heeds_dry_run": True} | options
     target = adapter("checkout", adapter.Options(**options), plain_tools())
     metrics, log = Metrics("test"), structlog.get_logger()
     keeper = Patient(seeded.database, "a")
-    sender = Sender(seeded.database, {}, metrics, log)
-    actor = Actor(seeded.database, {"checkout": target}, sender, keeper, metrics, "http://watcher", log)
+    actor = Actor(seeded.database, {"checkout": target}, keeper, metrics, "http://watcher", log)
     while actor.step(seeded.now):
         pass
     return metrics
@@ -103,6 +101,16 @@ def test_a_command_that_does_not_heed_a_dry_run_is_not_started(
     carry_out(seeded, receiver, "command", argv=["/bin/true"])
     found = daemon.get(f"/api/v1/drills/{ordered['id']}").json()
     assert (found["state"], "WATCHER_DRY_RUN" in found["detail"]) == ("failed", True)
+
+
+def test_a_receiver_that_does_not_heed_a_dry_run_is_sent_nothing(
+    daemon: Running, seeded: Seeded, receiver: FaultServer
+) -> None:
+    ordered = daemon.post(PATH, {}).json()
+    carry_out(seeded, receiver, heeds_dry_run=False)
+    found = daemon.get(f"/api/v1/drills/{ordered['id']}").json()
+    assert (found["state"], "heeds_dry_run" in found["detail"]) == ("failed", True)
+    assert not receiver.requests
 
 
 def test_one_at_a_time_and_only_by_who_may_approve(guarded: Running) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.seeded_store import Seeded
-from support.web_server import HOOK_TOKEN, Running, serving, web_of
+from support.web_server import HOOK_TOKEN, Running, serving, serving_seeded, web_of
 
 from watcher.store import deploys, watches
 from watcher.store.database import Database
@@ -118,7 +118,9 @@ def test_a_body_that_is_no_object(shown: Running, body: bytes) -> None:
 
 def test_a_body_that_says_it_is_too_large_is_not_even_read(shown: Running) -> None:
     with socket.create_connection(("127.0.0.1", shown.server.port), timeout=60) as connection:
-        connection.sendall(b"POST /hooks/pipeline HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n")
+        connection.sendall(
+            b"POST /hooks/acme-github HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n"
+        )
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 413 ")
 
@@ -126,7 +128,7 @@ def test_a_body_that_says_it_is_too_large_is_not_even_read(shown: Running) -> No
 def test_a_body_that_does_not_say_is_cut_off_while_it_comes(daemon: Running) -> None:
     chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
     with socket.create_connection(("127.0.0.1", daemon.server.port), timeout=60) as connection:
-        connection.sendall(b"POST /hooks/pipeline HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"POST /hooks/acme-github HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
         connection.sendall(chunk * 5)  # 80 KiB, without an end
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 413 ")
@@ -136,12 +138,12 @@ def test_a_body_that_does_not_say_is_cut_off_while_it_comes(daemon: Running) -> 
 def test_a_body_that_drips_does_not_hold_us(daemon: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "_BODY_SECONDS", 0.3)
     with socket.create_connection(("127.0.0.1", daemon.server.port), timeout=60) as connection:
-        connection.sendall(b"POST /hooks/pipeline HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+        connection.sendall(b"POST /hooks/acme-github HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-@pytest.mark.parametrize(("path", "route"), [("/hooks/pipeline", "/hooks/{name}"), ("/api/v1/deploys", "")])
+@pytest.mark.parametrize(("path", "route"), [("/hooks/acme-github", "/hooks/{name}"), ("/api/v1/deploys", "")])
 def test_a_sender_that_goes_away_in_the_middle_is_no_error_of_ours(
     daemon: Running, logged: list[MutableMapping[str, Any]], path: str, route: str
 ) -> None:
@@ -176,3 +178,14 @@ def test_a_header_that_comes_twice_proves_nothing(shown: Running) -> None:
     with socket.create_connection(("127.0.0.1", shown.server.port), timeout=60) as connection:
         connection.sendall(request + body)
         assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_clock_that_is_ahead_is_answered_with_a_warning_and_counted(seeded: Seeded) -> None:
+    counted: list[str] = []
+    body = {"service": "checkout", "environment": "production", "version": "v77", "finished_at": seeded.now + 7200}
+    headers = {"authorization": f"Bearer {HOOK_TOKEN}"}
+    with serving_seeded(seeded, clock_ahead=counted.append) as running:
+        answers = [running.post("/hooks/pipeline", body, headers=headers) for _ in range(2)]
+    assert [answer.status for answer in answers] == [202, 200]
+    assert all("7200 s ahead" in answer.json()["warning"] for answer in answers)
+    assert counted == ["pipeline"], "the repeat is none"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from collections import Counter
+from contextlib import ExitStack
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.seeded_store import Seeded
-from support.web_server import READ, TOKENS, Running, serving_seeded
+from support.web_server import FORM_SECRET, READ, TOKENS, Running, serving_seeded
 
-from watcher.web.limits import Limiter, Rates
+from watcher.errors import UnauthenticatedError
+from watcher.web.cookies import FORM
+from watcher.web.limits import Limiter, Rates, TooManyFailuresError
 
 CLIENT = "192.0.2.1"
 
@@ -22,10 +29,32 @@ def test_a_minutes_worth_at_once_and_then_as_it_fills() -> None:
     assert limiter.wait(CLIENT, 0.0, proves=False) > 0, "a clock that goes back gives nothing"
 
 
+def _refuse() -> None:
+    raise UnauthenticatedError("no")
+
+
+def _guess(limiter: Limiter, now: float, client: str = CLIENT) -> str:
+    try:
+        with limiter.proving(client, now):
+            _refuse()
+    except UnauthenticatedError:
+        return "wrong"
+    except TooManyFailuresError:
+        return "not looked at"
+    return "right"
+
+
+def test_right_proofs_cost_nothing() -> None:
+    limiter = Limiter(Rates(failures=1))
+    for _ in range(100):
+        with limiter.proving(CLIENT, 0.0):
+            pass
+    assert _guess(limiter, 0.0) == "wrong"
+
+
 def test_after_too_many_wrong_proofs_none_is_looked_at() -> None:
     limiter = Limiter(Rates(requests=1000, failures=3))
-    for _ in range(5):
-        limiter.failed(CLIENT, 0.0)
+    assert [_guess(limiter, 0.0) for _ in range(5)] == ["wrong", "wrong", "wrong", "not looked at", "not looked at"]
     assert limiter.wait(CLIENT, 0.0, proves=True) == pytest.approx(20.0)
     assert limiter.wait(CLIENT, 0.0, proves=False) == 0.0, "whoever shows no secret guesses none"
     assert limiter.wait(CLIENT, 20.0, proves=True) == 0.0
@@ -53,8 +82,8 @@ def test_nobody_gets_more_than_the_rate(asked: list[tuple[int, float, bool, bool
     for client, at, proves, fails in sorted(asked, key=lambda one: one[1]):
         if not limiter.wait(str(client), at, proves=proves):
             let_in[client] = let_in.get(client, 0) + 1
-            if fails:
-                limiter.failed(str(client), at)
+            if fails and proves:
+                _guess(limiter, at, str(client))
     assert all(count <= rates.requests * (1 + 200 / 60) for count in let_in.values())
 
 
@@ -90,3 +119,34 @@ def test_a_flood_is_refused_but_for_the_liveness_probe(seeded: Seeded) -> None:
     with serving_seeded(seeded, rates=Rates(requests=5)) as running:
         assert [running.get("/readyz").status for _ in range(6)] == [200] * 5 + [429]
         assert running.get("/healthz").status == 200
+
+
+_HELD = {
+    "/hooks/acme-github": ({}, b"{}"),
+    "/sign-in": (
+        {"cookie": f"{FORM}={FORM_SECRET}", "content-type": "application/x-www-form-urlencoded"},
+        f"form={FORM_SECRET}&token=wrong".encode(),
+    ),
+    "/api/v1/deploys": ({"authorization": "Bearer wrong"}, b"{}"),
+}
+
+
+@pytest.mark.parametrize("path", _HELD)
+def test_guesses_that_are_held_back_and_let_go_at_once_are_no_more(seeded: Seeded, path: str) -> None:
+    """Each is let in while there were no wrong ones yet; only a few of them are looked at all the same."""
+    headers, body = _HELD[path]
+    with serving_seeded(seeded, tokens=TOKENS, rates=Rates(failures=5)) as running, ExitStack() as stack:
+        lines = {"host": f"127.0.0.1:{running.server.port}", "content-length": str(len(body)), "connection": "close"}
+        head = "\r\n".join(
+            [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (lines | headers).items())]
+        )
+        held = []
+        for _ in range(50):
+            address = ("127.0.0.1", running.server.port)
+            held.append(stack.enter_context(socket.create_connection(address, timeout=60)))
+            held[-1].sendall((head + ("\r\n\r\n" if path != "/api/v1/deploys" else "\r\n")).encode())
+        time.sleep(0.5)
+        for one in held:
+            one.sendall(body if path != "/api/v1/deploys" else b"\r\n" + body)
+        statuses = Counter(int(one.recv(4096)[9:12]) for one in held)
+    assert statuses == {401: 5, 429: 45}

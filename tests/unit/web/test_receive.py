@@ -14,8 +14,9 @@ from support.receiving import receive
 from support.sqlite_store import sqlite_store
 
 from watcher.errors import ConflictError, NotFoundError
+from watcher.model.decision import Outcome
 from watcher.model.deploy import DeployEvent, Parsed, Phase
-from watcher.model.order import RollbackState
+from watcher.model.order import Note, RollbackState, Severity, Topic
 from watcher.model.watch import Watch, WatchState
 from watcher.store import deploys, orders, watches
 from watcher.store.database import Database
@@ -118,20 +119,102 @@ def test_a_deploy_of_no_known_service_is_kept_as_unwatched(database: Database, v
     assert kept.services == ()
 
 
-def test_a_newer_deploy_supersedes_the_watch_and_cancels_what_it_had_in_mind(database: Database) -> None:
+def told(database: Database, watch_id: str) -> list[tuple[Topic, Severity, bool, str]]:
+    """Topic, severity, whether it ends the alert, and the sentence of every note of a watch."""
+    with database.read() as tx:
+        notes = [order.payload for order in orders.notes_of(tx, watch_id)]
+    return [(note.topic, note.severity, note.resolved, note.sentence) for note in notes if isinstance(note, Note)]
+
+
+def timeline(database: Database, watch_id: str) -> list[str]:
+    with database.read() as tx:
+        return [line.event for line in watches.events_of(tx, watch_id)]
+
+
+@pytest.mark.parametrize(
+    ("state", "expires_at", "what"),
+    [
+        (RollbackState.PLANNED, NOW + 1800, "is no longer asked for"),
+        (RollbackState.PLANNED, None, "is not carried out any more"),
+        (RollbackState.APPROVED, None, "is not carried out any more"),
+    ],
+)
+def test_a_newer_deploy_supersedes_the_watch_cancels_what_it_had_in_mind_and_says_so(
+    database: Database, state: RollbackState, expires_at: float | None, what: str
+) -> None:
     (old,) = send(database, event()).body["watch_ids"]
-    plan_rollback(database, old, RollbackState.PLANNED, expires_at=NOW + 1800)
+    plan_rollback(database, old, state, expires_at=expires_at)
     (new,) = send(database, event(version="v3", at=NOW + 60, finished_at=NOW + 60), now=NOW + 60).body["watch_ids"]
     assert found(database, old).state is WatchState.SUPERSEDED
     assert found(database, old).rollback_state is RollbackState.EXPIRED
     assert found(database, new).state is WatchState.SCHEDULED
+    sentence = f"Deploy v3 took the place of v2: going back to v1 {what}."
+    assert told(database, old) == [(Topic.SUPERSEDED, Severity.WARNING, True, sentence)]
+    assert timeline(database, old)[-2:] == ["superseded", "rollback_expired"]
 
 
-def test_a_rollback_in_flight_is_not_tried_again_over_a_newer_deploy(database: Database) -> None:
+def test_a_rollback_in_flight_is_not_tried_again_over_a_newer_deploy_and_a_person_is_called(database: Database) -> None:
     (old,) = send(database, event()).body["watch_ids"]
     plan_rollback(database, old, RollbackState.ATTEMPTED)
     send(database, event(version="v3", at=NOW + 60, finished_at=NOW + 60), now=NOW + 60)
     assert found(database, old).rollback_state is RollbackState.UNKNOWN
+    ((topic, severity, resolved, sentence),) = told(database, old)
+    assert (topic, severity, resolved) == (Topic.ROLLBACK_UNKNOWN, Severity.CRITICAL, False)
+    assert "v2 to v1 may or may not have happened: deploy v3 came" in sentence
+    assert timeline(database, old)[-2:] == ["superseded", "rollback_unknown"]
+
+
+@pytest.mark.parametrize(("outcome", "topics"), [(Outcome.REGRESSED, [Topic.SUPERSEDED]), (None, [])])
+def test_who_was_told_of_a_regression_is_told_of_its_end(
+    database: Database, outcome: Outcome | None, topics: list[Topic]
+) -> None:
+    (old,) = send(database, event()).body["watch_ids"]
+    regressed = replace(found(database, old), outcome=outcome, state=WatchState.WATCHING)
+    with database.write() as tx:
+        watches.change(tx, regressed)
+    send(database, event(version="v3", at=NOW + 60, finished_at=NOW + 60), now=NOW + 60)
+    assert [note[0] for note in told(database, old)] == topics
+
+
+def test_a_senders_clock_that_is_ahead_leaves_nothing_unwatched(database: Database) -> None:
+    off = send(database, event(version="v2", at=NOW + 7200, finished_at=NOW + 7200))
+    assert off.status == 202
+    assert "7200 s ahead of our clock" in off.body["warning"]
+    (one,) = off.body["watch_ids"]
+    assert (found(database, one).finished_at, found(database, one).state) == (NOW, WatchState.SCHEDULED)
+    with database.read() as tx:
+        assert "clock_ahead" in [entry.event for entry in watches.events_of(tx, one)]
+    answer = send(database, event(version="v3", at=NOW + 600, finished_at=NOW + 600), now=NOW + 601)
+    assert "warning" not in answer.body
+    (two,) = answer.body["watch_ids"]
+    assert (found(database, one).state, found(database, two).state) == (WatchState.SUPERSEDED, WatchState.SCHEDULED)
+
+
+def test_nor_does_it_after_a_deploy_whose_clock_was_right(database: Database) -> None:
+    (one,) = send(database, event(version="v2")).body["watch_ids"]
+    ahead = event(version="v3", at=NOW + 7800, finished_at=NOW + 7800)
+    (two,) = send(database, ahead, now=NOW + 600).body["watch_ids"]
+    (three,) = send(database, event(version="v4", at=NOW + 900, finished_at=NOW + 900), now=NOW + 901).body["watch_ids"]
+    states = [found(database, watch_id).state for watch_id in (one, two, three)]
+    assert states == [WatchState.SUPERSEDED, WatchState.SUPERSEDED, WatchState.SCHEDULED]
+
+
+def test_a_watch_from_before_that_lies_ahead_is_superseded_too(database: Database) -> None:
+    (one,) = send(database, event(version="v2")).body["watch_ids"]
+    with database.write() as tx:
+        watches.change(tx, replace(found(database, one), finished_at=NOW + 7200))
+    (two,) = send(database, event(version="v3", at=NOW + 600, finished_at=NOW + 600), now=NOW + 600).body["watch_ids"]
+    assert (found(database, one).state, found(database, two).state) == (WatchState.SUPERSEDED, WatchState.SCHEDULED)
+
+
+@pytest.mark.parametrize("behind", [2.0, -2.0])
+def test_replicas_whose_clocks_differ_a_little_keep_the_order_in_which_deploys_came(
+    database: Database, behind: float
+) -> None:
+    (one,) = send(database, event(version="v2", at=NOW, finished_at=NOW)).body["watch_ids"]
+    now = NOW + 1 - behind
+    (two,) = send(database, event(version="v3", at=now, finished_at=now), now=now).body["watch_ids"]
+    assert (found(database, one).state, found(database, two).state) == (WatchState.SUPERSEDED, WatchState.SCHEDULED)
 
 
 def test_a_message_that_comes_late_does_not_supersede_the_newer_deploy(database: Database) -> None:
