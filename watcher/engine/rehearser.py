@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
 
 from watcher.errors import WatcherError
@@ -132,8 +132,8 @@ def detectable(made: Rehearsal) -> dict[str, float | None]:
     return {one.name: None if one.detectable is None else round(one.detectable, 3) for one in made.signals}
 
 
-def exposed(tx: Tx) -> Mapping[str, Rehearsed]:
-    """Service -> its newest rehearsal, as metrics show it."""
+def exposed(tx: Tx, services: Container[str]) -> Mapping[str, Rehearsed]:
+    """Service -> its newest rehearsal, as metrics show it; of `services` alone."""
     return {
         service: Rehearsed(
             made.made_at,
@@ -142,5 +142,5 @@ def exposed(tx: Tx) -> Mapping[str, Rehearsed]:
             made.false_rollback_probability,
             {one.name: one.detectable or math.inf for one in made.signals if one.tried is not None},
         )
-        for service, made in rehearsals.latest_of_all(tx).items()
+        for service, made in rehearsals.latest_of_all(tx, services).items()
     }
