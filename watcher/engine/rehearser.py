@@ -11,7 +11,7 @@ from watcher.kit import clock
 from watcher.model.rehearsal import Rehearsal
 from watcher.store import memory, rehearsals
 from watcher.store.database import Database, Tx
-from watcher.telemetry.metrics import Rehearsed
+from watcher.telemetry.metrics import Rehearsed, RehearsedSignal
 
 EVERY = 86400.0
 SOON = 3600.0  # until the next one, when there was too little history for a single placebo
@@ -134,13 +134,26 @@ def detectable(made: Rehearsal) -> dict[str, float | None]:
 
 def exposed(tx: Tx, services: Container[str]) -> Mapping[str, Rehearsed]:
     """Service -> its newest rehearsal, as metrics show it; of `services` alone."""
-    return {
-        service: Rehearsed(
-            made.made_at,
-            made.known_false.value,
-            made.known_false.low,
-            made.false_rollback_probability,
-            {one.name: one.detectable or math.inf for one in made.signals if one.tried is not None},
-        )
-        for service, made in rehearsals.latest_of_all(tx, services).items()
-    }
+    return {service: _exposed(made) for service, made in rehearsals.latest_of_all(tx, services).items()}
+
+
+def _exposed(made: Rehearsal) -> Rehearsed:
+    known, beyond = made.known_false, made.extrapolated
+    return Rehearsed(
+        made_at=made.made_at,
+        promised=made.false_rollback_probability,
+        false_rollback_probability=known.value,
+        low=known.low if known.trials else None,
+        high=known.high if known.trials else None,
+        resolved=made.known_resolved is not None and made.known_resolved <= made.false_rollback_probability,
+        extrapolated=beyond.value if beyond is not None else None,
+        signals={
+            one.name: RehearsedSignal(
+                detectable=None if one.tried is None else one.detectable or math.inf,
+                seconds=one.seconds,
+                vetoed=one.vetoed.value,
+                false_calls=one.false_calls.value,
+            )
+            for one in made.signals
+        },
+    )
