@@ -23,7 +23,7 @@ test: .venv/dev servers lint ## everything that must pass
 unit: .venv/dev ## the quick tests only
 	$(BIN)/pytest -q $(PARALLEL) tests/unit tests/replay
 
-soak: .venv/dev servers ## the long forms of tests, with their figures; SOAK_MINUTES, SOAK_MOMENTS, SOAK_WATCHES shorten them
+soak: .venv/dev servers ## the long forms of tests, with their figures; SOAK_MINUTES, SOAK_MOMENTS, SOAK_WATCHES, SOAK_EXAMPLES shorten them
 	$(BIN)/pytest -q -s -m soak
 
 lint: .venv/dev ## style, types, and who may import whom

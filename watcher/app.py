@@ -102,7 +102,7 @@ class App:
         self._teardown.callback(database.close)
         adapters = build_adapters(self.settings, database, self.heartbeats.progress)
         keeper = Keeper(database, self.owner, self.heartbeats.beat)
-        expose_store(self.metrics, database)
+        expose_store(self.metrics, database, lambda: self.settings.services)
         server = Server()
         server.start(create_app(self._web(database, adapters)), self.settings.server.host, self.settings.server.port)
         self.server = server

@@ -7,13 +7,18 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.daemon import Daemon
 from support.fault_server import Answer, FaultServer, Request
+from support.made_rehearsal import rehearsal
 from support.stopwatch import Stopwatch
+
+from watcher.store import rehearsals
+from watcher.store.database import Database
 
 CONFIG = """
 server: {listen: "${LISTEN}"}
@@ -75,6 +80,11 @@ def metric(daemon: Daemon, name: str) -> float:
     return float(found[1])
 
 
+def rehearsed(daemon: Daemon) -> set[str]:
+    shown = daemon.text("/metrics")
+    return set(re.findall(r'^watcher_rehearsal_timestamp_seconds\{service="(\w+)"\}', shown, re.MULTILINE))
+
+
 def test_a_new_configuration_is_taken_over_and_a_running_watch_keeps_its_own(
     daemon: Daemon, receiver: FaultServer
 ) -> None:
@@ -86,8 +96,13 @@ def test_a_new_configuration_is_taken_over_and_a_running_watch_keeps_its_own(
     before = daemon.get(path)
     read_at = metric(daemon, "config_last_reload_success_timestamp_seconds")
 
+    with closing(Database(f"sqlite:///{daemon.store}")) as store, store.write() as tx:
+        for name in ("checkout", "search"):
+            rehearsals.add(tx, rehearsal(service=name))
+    assert rehearsed(daemon) == {"checkout"}
     said = daemon.reload(CHANGED.replace("RECEIVER", receiver.url), "config_reloaded")
     assert (said["added"], said["removed"], said["changed"]) == (["search"], ["checkout"], [])
+    assert rehearsed(daemon) == {"search"}, "else the alert that a rehearsal is too old would never end"
     assert metric(daemon, "config_last_reload_successful") == 1
     assert metric(daemon, "config_last_reload_success_timestamp_seconds") > read_at
 

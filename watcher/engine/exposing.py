@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from watcher.engine.rehearser import exposed
@@ -12,8 +12,12 @@ from watcher.store.database import Database
 from watcher.telemetry.metrics import Metrics
 
 
-def expose_store(metrics: Metrics, database: Database) -> None:
-    """From now on a scrape of `metrics` counts watches, orders and rehearsals."""
+def expose_store(metrics: Metrics, database: Database, services: Callable[[], Container[str]]) -> None:
+    """From now on a scrape of `metrics` counts watches, orders and rehearsals.
+
+    `services` tells whose rehearsals are shown, at each scrape anew: those of a service that a reload removed are made
+    no more, and would be called too old for ever.
+    """
 
     def counted(query: Callable[[Any], Any]) -> Callable[[], Any]:
         def ask() -> Any:
@@ -25,4 +29,5 @@ def expose_store(metrics: Metrics, database: Database) -> None:
 
         return ask
 
-    metrics.watch_store(counted(watches.count_by_state), counted(orders.count), counted(exposed))
+    shown = counted(lambda tx: exposed(tx, services()))
+    metrics.watch_store(counted(watches.count_by_state), counted(orders.count), shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
 
 from watcher.errors import WatcherError
@@ -11,7 +11,7 @@ from watcher.kit import clock
 from watcher.model.rehearsal import Rehearsal
 from watcher.store import memory, rehearsals
 from watcher.store.database import Database, Tx
-from watcher.telemetry.metrics import Rehearsed
+from watcher.telemetry.metrics import Rehearsed, RehearsedSignal
 
 EVERY = 86400.0
 SOON = 3600.0  # until the next one, when there was too little history for a single placebo
@@ -132,15 +132,28 @@ def detectable(made: Rehearsal) -> dict[str, float | None]:
     return {one.name: None if one.detectable is None else round(one.detectable, 3) for one in made.signals}
 
 
-def exposed(tx: Tx) -> Mapping[str, Rehearsed]:
-    """Service -> its newest rehearsal, as metrics show it."""
-    return {
-        service: Rehearsed(
-            made.made_at,
-            made.known_false.value,
-            made.known_false.low,
-            made.false_rollback_probability,
-            {one.name: one.detectable or math.inf for one in made.signals if one.tried is not None},
-        )
-        for service, made in rehearsals.latest_of_all(tx).items()
-    }
+def exposed(tx: Tx, services: Container[str]) -> Mapping[str, Rehearsed]:
+    """Service -> its newest rehearsal, as metrics show it; of `services` alone."""
+    return {service: _exposed(made) for service, made in rehearsals.latest_of_all(tx, services).items()}
+
+
+def _exposed(made: Rehearsal) -> Rehearsed:
+    known, beyond = made.known_false, made.extrapolated
+    return Rehearsed(
+        made_at=made.made_at,
+        promised=made.false_rollback_probability,
+        false_rollback_probability=known.value,
+        low=known.low if known.trials else None,
+        high=known.high if known.trials else None,
+        resolved=made.known_resolved is not None and made.known_resolved <= made.false_rollback_probability,
+        extrapolated=beyond.value if beyond is not None else None,
+        signals={
+            one.name: RehearsedSignal(
+                detectable=None if one.tried is None else one.detectable or math.inf,
+                seconds=one.seconds,
+                vetoed=one.vetoed.value,
+                false_calls=one.false_calls.value,
+            )
+            for one in made.signals
+        },
+    )

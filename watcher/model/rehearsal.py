@@ -155,3 +155,8 @@ class Rehearsal:
     def known_false(self) -> Share:
         """All that is known of false calls: pooled, where there is something to pool."""
         return self.pooled.false_calls if self.pooled is not None else self.false_calls
+
+    @property
+    def known_resolved(self) -> float | None:
+        """The smallest probability that all of that could have told from a larger one."""
+        return self.pooled.resolved if self.pooled is not None else self.resolved

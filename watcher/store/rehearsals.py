@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from sqlalchemy import delete, func, insert, select
 
@@ -42,14 +42,18 @@ def recent(tx: Tx, service: str) -> list[Rehearsal]:
     return [codec.load(Rehearsal, data) for data in tx.execute(query).scalars()]
 
 
-def latest_of_all(tx: Tx) -> Mapping[str, Rehearsal]:
-    """Service -> its newest rehearsal."""
+def latest_of_all(tx: Tx, services: Container[str] | None = None) -> Mapping[str, Rehearsal]:
+    """Service -> its newest rehearsal; of `services` alone, if they are given: those of services that are gone stay."""
     table = rehearsals.c
     newest = select(table.service, func.max(table.made_at).label("made_at")).group_by(table.service).subquery()
     query = select(table.service, table.data).join(
         newest, (table.service == newest.c.service) & (table.made_at == newest.c.made_at)
     )
-    return {service: codec.load(Rehearsal, data) for service, data in tx.execute(query)}
+    return {
+        service: codec.load(Rehearsal, data)
+        for service, data in tx.execute(query)
+        if services is None or service in services
+    }
 
 
 def latest_times(tx: Tx) -> Mapping[str, tuple[float, int]]:

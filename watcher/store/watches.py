@@ -131,8 +131,8 @@ def regressed_versions(tx: Tx, service: str, environment: str) -> frozenset[str]
 
 
 def count_by_state(tx: Tx) -> Mapping[str, int]:
-    query = select(watches.c.state, func.count()).group_by(watches.c.state)
-    return dict(tx.execute(query).tuples().all())
+    query = select(watches.c.state, func.count().label("number")).group_by(watches.c.state)
+    return {row.state: row.number for row in tx.execute(query)}
 
 
 def oldest_due(tx: Tx) -> float | None:

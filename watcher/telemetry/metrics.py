@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,20 +18,95 @@ _COST = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsed:
-    """A service's newest rehearsal, as it is exposed.
+class RehearsedSignal:
+    """One signal in a rehearsal, as it is exposed; what is None is not known.
 
     Attributes:
-        false_rollback_probability: measured, with that of earlier ones; `at_least` is its interval's lower end.
-        promised: what policy says that it is.
-        detectable: signal -> smallest harm that shows; infinite where none that was tried does.
+        detectable: smallest harm that shows; infinite where none that was tried does.
+        seconds: until it is called.
+        vetoed: share of harm put in that was taken for older than the deploy.
+        false_calls: share of placebos without harm in which the signal was called harmed.
+    """
+
+    detectable: float | None
+    seconds: float | None
+    vetoed: float | None
+    false_calls: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A service's newest rehearsal, as it is exposed; what is None is not known.
+
+    Attributes:
+        promised: the false-rollback probability that policy sets.
+        false_rollback_probability: measured, with that of earlier ones; `low` and `high` are its interval.
+        resolved: whether the placebos are many enough to tell what is promised from more.
+        extrapolated: the probability read off the tail of the scores.
     """
 
     made_at: float
-    false_rollback_probability: float | None
-    at_least: float
     promised: float
-    detectable: Mapping[str, float]
+    false_rollback_probability: float | None
+    low: float | None
+    high: float | None
+    resolved: bool
+    extrapolated: float | None
+    signals: Mapping[str, RehearsedSignal]
+
+
+# Name after `watcher_rehearsal_`, help, value.
+_OF_SERVICES: tuple[tuple[str, str, Callable[[Rehearsed], float | None]], ...] = (
+    ("timestamp_seconds", "When a service was last rehearsed.", lambda made: made.made_at),
+    (
+        "false_rollback_probability",
+        "Share of placebo deploys that were called harmful.",
+        lambda made: made.false_rollback_probability,
+    ),
+    (
+        "false_rollback_probability_low",
+        "Lower end of the 95 % interval of the share of placebo deploys that were called harmful.",
+        lambda made: made.low,
+    ),
+    (
+        "false_rollback_probability_high",
+        "Upper end of the 95 % interval of the share of placebo deploys that were called harmful.",
+        lambda made: made.high,
+    ),
+    (
+        "false_rollback_probability_promised",
+        "The false-rollback probability that is set.",
+        lambda made: made.promised,
+    ),
+    (
+        "false_rollback_probability_extrapolated",
+        "False-rollback probability read off the tail of the placebos' scores.",
+        lambda made: made.extrapolated,
+    ),
+    (
+        "resolved",
+        "Whether the placebos are many enough to tell the probability that is set from a larger one.",
+        lambda made: float(made.resolved),
+    ),
+)
+_OF_SIGNALS: tuple[tuple[str, str, Callable[[RehearsedSignal], float | None]], ...] = (
+    (
+        "detectable_harm",
+        "Smallest relative harm that is seen in 80 % of placebo deploys.",
+        lambda one: one.detectable,
+    ),
+    ("detection_seconds", "Median time until that harm is called.", lambda one: one.seconds),
+    (
+        "vetoed_ratio",
+        "Share of placebo deploys with harm put in that was taken for older than the deploy.",
+        lambda one: one.vetoed,
+    ),
+    (
+        "false_calls_ratio",
+        "Share of placebo deploys without harm in which the signal was called harmed.",
+        lambda one: one.false_calls,
+    ),
+)
 
 
 class Metrics:
@@ -147,38 +222,28 @@ class _StoreCollector:
         return [by_state, by_order, *self._rehearsed()]
 
     def _rehearsed(self) -> Iterable[Metric]:
-        made_at = GaugeMetricFamily(
-            "watcher_rehearsal_timestamp_seconds", "When a service was last rehearsed.", labels=["service"]
-        )
-        falsely = GaugeMetricFamily(
-            "watcher_rehearsal_false_rollback_probability",
-            "Share of placebo deploys that were called harmful.",
-            labels=["service"],
-        )
-        at_least = GaugeMetricFamily(
-            "watcher_rehearsal_false_rollback_probability_low",
-            "Lower end of the 95 % interval of the share of placebo deploys that were called harmful.",
-            labels=["service"],
-        )
-        promised = GaugeMetricFamily(
-            "watcher_rehearsal_false_rollback_probability_promised",
-            "The false-rollback probability that is set.",
-            labels=["service"],
-        )
-        seen = GaugeMetricFamily(
-            "watcher_rehearsal_detectable_harm",
-            "Smallest relative harm that is seen in 80 % of placebo deploys.",
-            labels=["service", "signal"],
-        )
-        for service, rehearsed in self._rehearsals().items():
-            made_at.add_metric([service], rehearsed.made_at)
-            promised.add_metric([service], rehearsed.promised)
-            if rehearsed.false_rollback_probability is not None:
-                falsely.add_metric([service], rehearsed.false_rollback_probability)
-                at_least.add_metric([service], rehearsed.at_least)
-            for signal, harm in rehearsed.detectable.items():
-                seen.add_metric([service, signal], harm)
-        return [made_at, falsely, at_least, promised, seen]
+        made = self._rehearsals()
+        for name, text, value in _OF_SERVICES:
+            found = [((service,), value(one)) for service, one in made.items()]
+            yield _family(name, text, ["service"], found)
+        for name, text, of_signal in _OF_SIGNALS:
+            each = [
+                ((service, signal), of_signal(one))
+                for service, rehearsed in made.items()
+                for signal, one in rehearsed.signals.items()
+            ]
+            yield _family(name, text, ["service", "signal"], each)
 
     def describe(self) -> Iterable[Any]:
         return []
+
+
+def _family(
+    name: str, text: str, labels: Sequence[str], found: Iterable[tuple[Sequence[str], float | None]]
+) -> GaugeMetricFamily:
+    """What is not known has no series."""
+    family = GaugeMetricFamily(f"watcher_rehearsal_{name}", text, labels=labels)
+    for values, number in found:
+        if number is not None:
+            family.add_metric(values, number)
+    return family

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
+from hypothesis import given, settings
+from support.any_data import ANY_DATA, ANY_TIMES, judge_any_data, judge_any_times
 from support.signals import DEPLOY, calibrated, orders, plan, series, signal, times, watched
 
 from watcher import detect
 from watcher.model.finding import Cause, Findings, Recovery, State
-from watcher.model.series import Floats, Series, empty_series
-from watcher.model.service import Harm, Kind
+from watcher.model.series import Series, empty_series
 
 
 def _at_the_end(data: Series, at: float = DEPLOY + 3600, **changes: Series) -> Findings:
@@ -126,71 +125,16 @@ def test_looks_give_the_same_whatever_came_before() -> None:
     assert detect.look(calibration, {"orders": data}, every.at, None).score == every.score
 
 
-ANY = st.one_of(
-    st.floats(allow_nan=True, allow_infinity=True),
-    st.sampled_from([0.0, 1e-12, 1e15, -1.0, 1.0, 5e-324, 1.7e308]),
-)
-SHAPES = st.sampled_from(["wild", "constant", "tiny", "huge", "count"])
+@settings(max_examples=200)
+@given(**ANY_DATA)
+def test_no_data_make_it_raise(**drawn: Any) -> None:
+    judge_any_data(**drawn)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    kind=st.sampled_from(list(Kind)),
-    harm=st.sampled_from(list(Harm)),
-    shape=SHAPES,
-    size=st.integers(0, 400),
-    looks=st.integers(1, 90),
-    step=st.sampled_from([1.0, 60.0, 300.0, 3600.0]),
-    seed=st.integers(0, 2**31),
-    noise=st.lists(ANY, max_size=12),
-    shuffle=st.booleans(),
-    with_totals=st.booleans(),
-)
-def test_no_data_make_it_raise(
-    kind: Kind, harm: Harm, shape: str, size: int, looks: int, step: float, seed: int, noise: list[float],
-    shuffle: bool, with_totals: bool,
-) -> None:  # fmt: skip
-    rng = np.random.default_rng(seed)
-    at: Floats = DEPLOY + step * np.arange(-size + 1, looks + 1, dtype=np.float64)
-    values = {
-        "wild": rng.standard_cauchy(len(at)) * 10.0 ** rng.integers(-12, 15),
-        "constant": np.full(len(at), 7.0),
-        "tiny": 1e-12 * rng.random(len(at)),
-        "huge": 1e15 * rng.random(len(at)),
-        "count": rng.poisson(3, len(at)).astype(np.float64),
-    }[shape]
-    for value in noise:
-        values[rng.integers(len(at))] = value
-    totals = np.where(rng.random(len(at)) < 0.1, 0.0, rng.poisson(20.0, len(at))) if with_totals else None
-    if shuffle:
-        at = at[rng.integers(0, len(at), len(at))]
-        at[rng.integers(len(at))] = np.nan
-    one = signal("any", kind, harm, step)
-    of = plan(one, looks=looks)
-    data = {"any": Series(at, values, step, math.inf, totals)}
-    calibration = detect.calibrate(of, data)
-    calibration = detect.Calibration.from_bytes(calibration.to_bytes())
-    findings: Findings | None = None
-    judged = detect.Judged()
-    for when in (DEPLOY, DEPLOY + step, DEPLOY + 1.5 * step, DEPLOY + step * looks, DEPLOY + 2 * step * looks):
-        before = findings
-        findings = detect.look(calibration, data, when, before)
-        assert repr(detect.look(calibration, data, when, before, judged)) == repr(findings)
-        assert before is None or findings.score >= before.score
-        finding = findings.of("any")
-        for number in (finding.effect, finding.effect_low, finding.effect_high, finding.onset, finding.detectable):
-            assert number is None or math.isfinite(number)
-        assert 0 <= finding.score <= 12
-    assert detect.band(calibration, "any", data["any"]).expected.shape == at.shape
-    assert detect.recovery(calibration, data, DEPLOY, DEPLOY + step * looks).keys() == {"any"}
-
-
-@settings(max_examples=40, deadline=None)
-@given(arrays.arrays(np.float64, st.integers(0, 60), elements=ANY), arrays.arrays(np.float64, 60, elements=ANY))
-def test_no_times_make_it_raise(at: Floats, values: Floats) -> None:
-    data = Series(at, values[: len(at)], 60, math.inf)
-    calibration = detect.calibrate(plan(signal()), {"orders": data})
-    assert detect.look(calibration, {"orders": data}, DEPLOY + 600, None).signals
+@settings(max_examples=40)
+@given(**ANY_TIMES)
+def test_no_times_make_it_raise(**drawn: Any) -> None:
+    judge_any_times(**drawn)
 
 
 def test_ten_points_are_too_few() -> None:

@@ -186,9 +186,11 @@ def test_a_real_process_rehearses_and_is_exposed(tmp_path: Path, stage: Stage) -
                 time.sleep(0.05)
     assert [log["event"] for log in logs] == ["rehearsed"], logs
     with stage.database.read() as tx:
-        (found,) = exposed(tx).values()
+        (found,) = exposed(tx, {"checkout"}).values()
+        assert exposed(tx, {"search"}) == {}
     assert found.false_rollback_probability is not None
-    assert 0 < found.detectable["orders"] < 1
+    assert 0 < (found.signals["orders"].detectable or 0) < 1
+    assert (found.signals["orders"].seconds or 0) > 0
 
 
 def test_a_real_process_says_why_it_failed(tmp_path: Path) -> None:
