@@ -21,7 +21,7 @@ import watcher
 from watcher.model.decision import Outcome, Reason
 from watcher.model.order import RollbackState
 from watcher.model.watch import WatchState
-from watcher.telemetry.metrics import Metrics, Rehearsed
+from watcher.telemetry.metrics import Metrics, Rehearsed, RehearsedSignal
 
 ROOT = Path(watcher.__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -66,10 +66,14 @@ def touched() -> Metrics:
                 break
     for outcome in Outcome:
         metrics.decisions.labels("checkout", outcome.value, Reason.NO_HARM.value).inc()
+    signals = {
+        "p95": RehearsedSignal(0.1, 600.0, 0.0, 0.05),
+        "orders": RehearsedSignal(math.inf, None, None, None),
+    }
     metrics.watch_store(
         lambda: {state.value: 1 for state in WatchState},
         lambda: {("rollback", state.value): 1 for state in RollbackState},
-        lambda: {"checkout": Rehearsed(1_800_000_000.0, 0.02, 0.001, 0.01, {"p95": 0.1, "orders": math.inf})},
+        lambda: {"checkout": Rehearsed(1_800_000_000.0, 0.02, 0.001, 0.01, 0.05, True, 0.002, signals)},
     )
     return metrics
 
