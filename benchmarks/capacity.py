@@ -43,6 +43,7 @@ services:
     each: %(names)s
     window: 2h
     history: 3d
+    depends_on: []
     step: %(step)ds
     signals:
       conversion: {source: prom, kind: ratio, harm: down, good: orders_total, total: sessions_total}

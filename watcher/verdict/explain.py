@@ -38,6 +38,7 @@ TITLES: Mapping[Reason, str] = MappingProxyType(
         Reason.NO_HARM: "no harm",
         Reason.INTERNAL_ERROR: "an error of the watcher itself",
         Reason.WATCHING: "watching",
+        Reason.UNKNOWN: "a newer version of the watcher knows",
     }
 )
 

@@ -148,10 +148,10 @@ def test_deploys_of_one_service_at_once_leave_one_watch_open(replicas: tuple[Dat
     start = threading.Barrier(8)
 
     def send(number: int) -> int:
-        parsed = Parsed((event(identity=f"n-{number}", version=f"v{number}", finished_at=NOW + number),), None)
+        parsed = Parsed((event(identity=f"n-{number}", version=f"v{number}", finished_at=NOW + 60 * number),), None)
         start.wait()
         body = str(number).encode()
-        return receive(replicas[number % 2], SERVICES, "ci", parsed, body, NOW + 100, vendor=False).status
+        return receive(replicas[number % 2], SERVICES, "ci", parsed, body, NOW + 1000, vendor=False).status
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(send, range(8))) == {202}
