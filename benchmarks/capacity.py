@@ -160,13 +160,17 @@ def _looked_at(daemon: Daemon, prometheus: PrometheusServer, seconds: float, loa
 
 
 def _settle(daemon: Daemon, watches: int) -> None:
-    """Waits until what had to wait for a start is caught up, or goes on with what cannot be."""
+    """Waits until what had to wait for a start is caught up: no more looks are made than fall due, and none is late by
+    more than the step between them. Goes on with what cannot be.
+    """
     deadline = time.monotonic() + _AT_MOST
-    made = math.inf
-    while made > 1.1 * watches * _SETTLED / _STEP_OF_LOOKS and time.monotonic() < deadline:
-        before = _lags(daemon)[math.inf]
+    due, made, late = watches * _SETTLED / _STEP_OF_LOOKS, math.inf, math.inf
+    while (made > 1.1 * due or late > _STEP_OF_LOOKS) and time.monotonic() < deadline:
+        before = _lags(daemon)
         time.sleep(_SETTLED)
-        made = _lags(daemon)[math.inf] - before
+        after = _lags(daemon)
+        made = after[math.inf] - before[math.inf]
+        late = _quantile({bound: after[bound] - before[bound] for bound in after}, 0.9)
 
 
 def history(names: Sequence[str], now: float, whole: int | None = None) -> Iterator[str]:

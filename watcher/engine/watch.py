@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
@@ -66,6 +67,7 @@ class Watcher:
         self._log = log
         self._rhythm = rhythm or Rhythm()
         self._progress = progress
+        self._judging = Lock()
         self._looker = Looker(database, gather, base_url)
         self._recorder = Recorder(database, base_url, rollbacks_per_hour, freezes)
 
@@ -101,7 +103,8 @@ class Watcher:
             self._leave_unasked(waiting, batch)
             while waiting and not stopping():
                 limit = _LEARNING if waiting[0].gathered is None else _CATCHING_UP
-                made = self._make_some(waiting, batch, stopping, errors)
+                with self._turn(waiting[0].watch):
+                    made = self._make_some(waiting, batch, stopping, errors)
                 waiting += self._write(made, now, errors)
                 self._progress()
                 if clock.monotonic() - began > limit:
@@ -112,6 +115,12 @@ class Watcher:
             self._log.error("look_failed", exception=repr(other))
         if errors:
             raise errors[0]
+
+    def _turn(self, watch: Watch) -> AbstractContextManager[Any]:
+        """One thread judges at a time: two that want the interpreter take twice its time for the same work. First looks
+        mostly wait for the process that learns.
+        """
+        return nullcontext() if watch.state is WatchState.SCHEDULED else self._judging
 
     def _leave_unasked(self, waiting: deque[Turn], batch: Batch) -> None:
         """Gives back the watches that a slow source could not be asked for; the store gives the oldest first."""
