@@ -268,7 +268,7 @@ def test_a_desk_that_is_slow_has_one_deadline_and_is_read_on_from_where_it_was(s
 
 
 def test_who_waits_for_the_export_of_another_question_has_the_same_deadline(server: FaultServer) -> None:
-    desk = Desk(server, settings={"question_timeout": 0.2})
+    desk = Desk(server, settings={"question_timeout": 3})
     with desk.source._lock, pytest.raises(ExternalError, match="question_timeout") as error:
         desk.fetch()
     assert error.value.fault is Fault.TIMEOUT
