@@ -57,6 +57,7 @@ _STEP = 60
 _SENDERS = 4
 _PATIENCE = 3600.0
 _STEP_OF_LOOKS = 30.0
+_SCRAPED = 10.0  # seconds between two scrapes: that of thousands of services costs the daemon half a second
 _SETTLED, _AT_MOST = 15.0, 300.0  # seconds in which no more looks are made than fall due; how long that is waited for
 
 
@@ -131,14 +132,14 @@ def _begin(daemon: Daemon, names: Sequence[str]) -> tuple[float, float]:
     deadline = time.monotonic() + _PATIENCE
     while _begun(daemon) < len(names):
         assert time.monotonic() < deadline, "not all have begun"
-        time.sleep(2.0)  # a scrape of so many series costs the daemon something as well
+        time.sleep(_SCRAPED)
     return time.monotonic() - began, (_cpu(process) - cpu + _learning(process)) / len(names)
 
 
 def _looked_at(daemon: Daemon, prometheus: PrometheusServer, seconds: float, load: Load) -> Row:
     process, server = psutil.Process(daemon.pid), _process_of(prometheus)
     while _lags(daemon).get(math.inf, 0.0) < load.watches:  # what a restart forgot is read from the store again
-        time.sleep(2.0)
+        time.sleep(_SCRAPED)
     _settle(daemon, load.watches)
     before, cpu, server_cpu, queries = _lags(daemon), _cpu(process), _cpu(server), _queries(prometheus)
     began = time.monotonic()

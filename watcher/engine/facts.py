@@ -41,27 +41,18 @@ def context_of(
     )
 
 
-Neighbour = tuple[str, Nearby]  # a deploy's id, and what it is to others; of several services, one for each
-
-
-def neighbours(others: Iterable[Around]) -> list[Neighbour]:
-    """All of `others`, oldest first."""
+def nearby(watch: Watch, others: Iterable[Around]) -> tuple[Nearby, ...]:
+    """The other deploys around this one that can harm it, oldest first; of several services, one for each."""
+    start, on = watch.started_at - NEARBY, watch.policy.depends_on
+    able = None if on is None else {watch.service, *on}
     found = [
-        (other.id, Nearby(service, other.environment, other.version, other.started_at, other.finished_at))
+        Nearby(service, other.environment, other.version, other.started_at, other.finished_at)
         for other in others
+        if other.started_at > start and other.environment == watch.environment and other.id != watch.deploy_id
         for service in other.services
+        if able is None or service in able
     ]
-    return sorted(found, key=lambda each: each[1].started_at)
-
-
-def nearby(watch: Watch, others: Sequence[Neighbour]) -> tuple[Nearby, ...]:
-    """The other deploys around this one in the same environment, oldest first."""
-    start = watch.started_at - NEARBY
-    return tuple(
-        near
-        for deploy_id, near in others
-        if near.started_at > start and near.environment == watch.environment and deploy_id != watch.deploy_id
-    )
+    return tuple(sorted(found, key=lambda near: near.started_at))
 
 
 class Surroundings:
@@ -70,13 +61,13 @@ class Surroundings:
     def __init__(self, database: Database, batch: Iterable[Watch]) -> None:
         self._database = database
         self._start = min((watch.started_at for watch in batch), default=math.inf) - NEARBY
-        self._found: list[Neighbour] | None = None
+        self._found: Sequence[Around] | None = None
 
     def of(self, watch: Watch, *, fresh: bool) -> tuple[Nearby, ...]:
-        """Those near `watch`; `fresh`: as of now, for harm that is certain."""
+        """Those near `watch`; `fresh`: as of now, for harm that something is about to be done about."""
         if fresh or self._found is None:
             with self._database.read() as tx:
-                self._found = neighbours(deploys.around(tx, self._start))
+                self._found = deploys.around(tx, self._start)
         return nearby(watch, self._found)
 
 

@@ -38,12 +38,12 @@ class Gathered:
         data: its bytes, until the store has them for good; `digest` names them.
         settled: whether every history could be read, or is no longer waited for.
         stored: whether the store has the calibration.
-        recent: signal -> final points from a while before the deploy on.
-        fresh: signal -> the part of `recent` that the store does not have yet.
+        recent: signal -> final points from the deploy on, as far back as looks need them.
+        fresh: signal -> final points that the store does not have yet; at first also from a while before the deploy.
         failures: signal -> why its source failed just now.
         histories: signal -> all its points, kept only until settled.
         judged: what looks have made of `recent`.
-        last: the newest look, if this process made it; `known`: signal -> time of the newest point that the store has.
+        last: the newest look that this process knows of; `known`: signal -> time of the newest point in the store.
     """
 
     calibration: detect.Calibration
@@ -130,11 +130,11 @@ class Gather:
             data = looks.calibration(tx, watch.id)
             if data is None:
                 return Gathered(detect.calibrate(watch.plan, {}))
-            points = looks.points_of(tx, watch.id)
-        try:
-            calibration = detect.Calibration.from_bytes(data)
-        except detect.OtherEngineError:  # an upgrade in the middle of the watch: what is normal is learned again
-            return Gathered(detect.calibrate(watch.plan, {}))
+            try:
+                calibration = detect.Calibration.from_bytes(data)
+            except detect.OtherEngineError:  # an upgrade in the middle of the watch: what is normal is learned again
+                return Gathered(detect.calibrate(watch.plan, {}))
+            points, last = looks.points_of(tx, watch.id, calibration.recent_from), looks.last(tx, watch.id)
         nothing = np.empty(0)
         recent = {}
         for signal in watch.policy.signals:
@@ -146,7 +146,11 @@ class Gather:
                 step=signal.step,
                 complete_until=float(times[-1]) if len(times) else calibration.recent_from,
             )
-        return Gathered(calibration, digest=records.digest(data), settled=True, stored=True, recent=recent)
+        restored = Gathered(
+            calibration, digest=records.digest(data), settled=True, stored=True, recent=recent, last=last
+        )
+        restored.known = {name: series.complete_until for name, series in recent.items()}
+        return restored
 
     def _asks(self, watch: Watch, gathered: Gathered, now: float) -> list[Ask]:
         """What is to be known since what is known."""
@@ -186,9 +190,11 @@ class Gather:
         gathered.digest = records.digest(gathered.data)
         # The chart shows what was normal before the deploy, whether or not the mathematics needs it again.
         begin = min(gathered.calibration.recent_from, watch.started_at - _SHOWN_WINDOWS * watch.policy.window)
-        gathered.recent = {name: _final(series.between(begin, math.inf)) for name, series in gathered.histories.items()}
+        shown = {name: _final(series.between(begin, math.inf)) for name, series in gathered.histories.items()}
+        needed = gathered.calibration.recent_from
+        gathered.recent = {name: series.between(needed, math.inf) for name, series in shown.items()}
         gathered.settled = not gathered.failures or schedule.gives_up(watch, now)
-        gathered.fresh = dict(gathered.recent)
+        gathered.fresh = shown
         if gathered.settled:
             gathered.histories = {}
 

@@ -88,7 +88,7 @@ class Looker:
         )
         context = context_of(watch, gathered.failures, (), facts.last_look, facts.last_ticket_look)
         if blames(findings):
-            others = batch.around.of(watch, fresh=certain(findings))
+            others = batch.around.of(watch, fresh=certain(findings) and watch.outcome is None)
             context = replace(context, nearby=verdict.telling(context, findings, others))
         decision = verdict.decide(context, findings)
         if decision.outcome is Outcome.REGRESSED:

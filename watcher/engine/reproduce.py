@@ -11,7 +11,7 @@ import numpy as np
 from watcher import __version__, detect, verdict
 from watcher.detect import codec as calibrations
 from watcher.detect.calibration import ENGINE
-from watcher.engine.facts import NEARBY, context_of, nearby, neighbours, recorded
+from watcher.engine.facts import NEARBY, context_of, nearby, recorded
 from watcher.kit import clock
 from watcher.model.decision import Decision
 from watcher.model.finding import Findings
@@ -107,7 +107,7 @@ def _again(
     found = detect.look(opened[record.calibration], recent, look.at, previous)
     others = recorded(record, watch.environment)
     if others is None:
-        others = nearby(watch, neighbours(other for other in stored.deploys if other.received_at <= look.made_at))
+        others = nearby(watch, (other for other in stored.deploys if other.received_at <= look.made_at))
     context = context_of(watch, look.failures, others, record.last_look, record.last_ticket_look)
     return found, verdict.decide(context, found)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, select
 
@@ -38,6 +38,7 @@ _AROUND = Prepared(
     .order_by(deploys.c.started_at)
 )
 _PUT = Prepared(upserting(deploys, "id"))
+_SERVICES = 10_000  # texts of deploys, of some hundred bytes
 
 
 def delivery(tx: Tx, key: str, since: float = 0.0) -> Any:
@@ -72,8 +73,7 @@ def recent(tx: Tx, limit: int | None = None, before: float | None = None, at: fl
     return [_deploy(row) for row in tx.execute(query)]
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(NamedTuple):
     """What others must know of a deploy: whose it is and when; times in unix seconds."""
 
     id: str
@@ -87,22 +87,14 @@ class Around:
 
 def around(tx: Tx, start: float) -> Sequence[Around]:
     """Deploys that began after `start`, oldest first. One that is of no known service is of what it calls itself."""
-    return [
-        Around(
-            id=row.id,
-            environment=row.environment,
-            version=row.version,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
-            received_at=row.received_at,
-            services=tuple(json.loads(row.services)) or (_name(codec.mapping(row.attributes)),),
-        )
-        for row in _AROUND.rows(tx, start=start)
-    ]
+    return [Around._make((*row[:6], _services(*row[6:]))) for row in _AROUND.tuples(tx, start=start)]
 
 
-def _name(attributes: Mapping[str, str]) -> str:
-    return attributes.get("service") or attributes.get("repository", "?")
+@lru_cache(_SERVICES)
+def _services(services: str, attributes: str) -> tuple[str, ...]:
+    """Read once: a whole fleet may have deployed, and every batch of looks asks for it anew."""
+    told = codec.mapping(attributes)
+    return tuple(json.loads(services)) or (told.get("service") or told.get("repository", "?"),)
 
 
 def put(tx: Tx, deploy: Deploy) -> None:

@@ -32,7 +32,7 @@ _CHART = Prepared(
 )
 _POINTS = Prepared(
     select(points.c.signal, points.c.at, points.c.value, points.c.total)
-    .where(points.c.watch_id == bindparam("the_watch"))
+    .where(points.c.watch_id == bindparam("the_watch"), points.c.at > bindparam("after"))
     .order_by(points.c.signal, points.c.at)
 )
 _BAND = Prepared(
@@ -159,9 +159,9 @@ def chart(tx: Tx, watch_id: str, signal: str) -> Chart:
     return Chart(*np.array(rows, dtype=np.float64).reshape(-1, 6).T)
 
 
-def points_of(tx: Tx, watch_id: str) -> Mapping[str, tuple[Floats, Floats, Floats]]:
-    """Signal -> the times, values and totals that the watch has stored: arrays of shape (n,), NaN where missing."""
-    rows = _POINTS.tuples(tx, the_watch=watch_id)
+def points_of(tx: Tx, watch_id: str, after: float) -> Mapping[str, tuple[Floats, Floats, Floats]]:
+    """Signal -> times, values and totals of its points later than `after`: arrays of shape (n,), NaN where missing."""
+    rows = _POINTS.tuples(tx, the_watch=watch_id, after=after)
     out = {}
     for signal, group in groupby(rows, key=itemgetter(0)):
         times, values, totals = np.array([row[1:] for row in group], dtype=np.float64).T

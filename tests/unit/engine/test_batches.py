@@ -91,10 +91,6 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     database, source = sqlite_store(tmp_path), Fleet()
-    gather = Gather(database, {"prom": source}, lambda *_: None)
-    watcher = Watcher(
-        database, gather, Patient(database, "a"), Metrics("test"), "http://watcher", structlog.get_logger()
-    )
     with database.write() as tx:
         for number in range(FLEET):
             name = f"s{number:02}"
@@ -104,8 +100,14 @@ def house(tmp_path: Path) -> Iterator[House]:
             deploys.put(tx, deploy(id=f"d-{name}", identity=name, started_at=START, finished_at=START))
             more = {"service": name, "policy": policy, "state": WatchState.SCHEDULED, "next_look_at": START + STEP}
             watches.open_watch(tx, watch(id=f"w-{name}", deploy_id=f"d-{name}", **more, **times))
-    yield House(database, source, watcher)
+    yield House(database, source, started(database, source))
     database.close()
+
+
+def started(database: Database, source: Fleet) -> Watcher:
+    """What a process begins with: nothing but the store."""
+    gather = Gather(database, {"prom": source}, lambda *_: None)
+    return Watcher(database, gather, Patient(database, "a"), Metrics("test"), "http://watcher", structlog.get_logger())
 
 
 def taken_over(database: Database, watch_id: str) -> None:
@@ -133,6 +135,20 @@ def test_a_batch_is_one_question_and_a_look_few_statements(house: House) -> None
         assert [len(looks.listing(tx, each.id)) for each in house.listing()] == [4] * FLEET
         assert len(looks.chart(tx, "w-s00", "orders").times) > 30
     assert not house.watcher.step(START + 250, never, first=False), "each was given back, and none is due"
+
+
+def test_after_a_restart_looks_append_as_before_to_what_is_there(house: House) -> None:
+    for number in (1, 2, 3):
+        house.watcher.step(START + 60 * number + 10, never)
+    watcher, said = started(house.database, house.source), list[str]()
+    event.listen(house.database._engine, "checkout", lambda connection, *_: connection.set_trace_callback(said.append))
+    watcher.step(START + 250, never)
+    assert house.looked() == [4] * FLEET
+    assert [count for count, _ in house.source.asked[-1:]] == [FLEET]
+    said = [one for one in said if not one.startswith(("begin", "COMMIT", "ROLLBACK"))]
+    assert not [one for one in said if one.startswith("DELETE")], "nothing that is there has to give way"
+    read_once = 3 * FLEET  # the calibration, the points since the deploy, the newest look
+    assert len(said) <= read_once + 4 * FLEET + 6, "\n".join(said)
 
 
 def test_looks_that_fall_due_together_share_a_commit(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sqlalchemy import event
-from support.made import NOW, deploy, watch
+from support.made import NOW, deploy, service, watch
 from support.sqlite_store import sqlite_store
 
 from watcher.engine.facts import NEARBY, Surroundings
@@ -33,6 +33,19 @@ def test_those_of_the_same_environment_and_time_are_near_oldest_first(tmp_path: 
     assert found == [("checkout", "older"), *others, ("checkout", "own")]
     later_sees = [near.version for near in around.of(later, fresh=False)]
     assert later_sees == ["search", "search", "1", "nobody", "own"]
+    database.close()
+
+
+def test_those_that_cannot_harm_it_are_left_out(tmp_path: Path) -> None:
+    database = sqlite_store(tmp_path)
+    with database.write() as tx:
+        for name in ("checkout", "search", "index"):
+            deploys.put(tx, deploy(id=f"d-{name}", identity=name, services=(name, "web"), started_at=NOW))
+        unknown = {"services": (), "attributes": {"repository": "acme/tools"}}
+        deploys.put(tx, deploy(id="d-tools", identity="tools", started_at=NOW, **unknown))
+    ours = watch(policy=service(depends_on=("index", "acme/tools")))
+    found = [near.service for near in Surroundings(database, [ours]).of(ours, fresh=False)]
+    assert found == ["checkout", "index", "acme/tools"]
     database.close()
 
 
