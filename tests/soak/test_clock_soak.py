@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.clocks import jumps_of_hours, outcome
+from support.clocks import ends, jumps_of_hours
 from support.daemon import Daemon
 from support.false_clock import FalseClock
 from support.fleet import Sender, names, surroundings
@@ -29,8 +29,8 @@ def test_the_end_of_summer_time_and_jumps_of_hours(tmp_path: Path) -> None:
             sender = Sender(around, [daemon])
             sender.deploy("good-0", ago=20.0)
             sender.deploy("bad-0", ago=4.0)
-            ended = outcome(daemon, sender, "bad-0"), outcome(daemon, sender, "good-0")
-            assert ended == ("regressed", "healthy")
+            ends(daemon, sender, "bad-0", "regressed")
+            ends(daemon, sender, "good-0", "healthy")
             jumps_of_hours(daemon, around, clock, ("good-1", "bad-1", "bad-2"))
         assert not daemon.errors()
         rollbacks = {name: (len(keys), keys.total()) for name, keys in around.rollbacks().items()}

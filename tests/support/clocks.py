@@ -11,12 +11,12 @@ from support.fleet import Sender, Surroundings
 HOUR = 3600.0
 
 
-def outcome(daemon: Daemon, sender: Sender, service: str, seconds: float = 100.0) -> str:
-    """How the watch over a deploy of `service` ends."""
+def ends(daemon: Daemon, sender: Sender, service: str, outcome: str, seconds: float = 100.0) -> None:
+    """The watch over a deploy of `service` ends so."""
     path = f"/api/v1/watches/{sender.accepted[service][1]}"
     daemon.wait_for(lambda: daemon.get(path)["state"] == "done", seconds)
-    found: str = daemon.get(path)["outcome"]
-    return found
+    found = daemon.get(path)
+    assert found["outcome"] == outcome, (service, found["reason"], found["sentence"])
 
 
 def jumps_of_hours(daemon: Daemon, around: Surroundings, clock: FalseClock, services: tuple[str, str, str]) -> Sender:
@@ -28,10 +28,10 @@ def jumps_of_hours(daemon: Daemon, around: Surroundings, clock: FalseClock, serv
     daemon.wait_for(lambda: daemon.get(f"/api/v1/watches/{sender.accepted[good][1]}")["last_look_at"], 60)
     clock.set(start - 9 * HOUR)  # its looks now lie hours ahead
     sender.deploy(bad, ago=4.0)
-    assert outcome(daemon, sender, bad) == "regressed"  # what comes by the new clock is watched by it
+    ends(daemon, sender, bad, "regressed")  # what comes by the new clock is watched by it
     clock.set(start + 5 * HOUR)
-    assert outcome(daemon, sender, good) == "healthy"  # and nothing that was put off is forgotten
+    ends(daemon, sender, good, "healthy")  # and nothing that was put off is forgotten
     sender.deploy(other, ago=4.0)
-    assert outcome(daemon, sender, other) == "regressed"
+    ends(daemon, sender, other, "regressed")
     assert daemon.status("/healthz") == 200
     return sender
