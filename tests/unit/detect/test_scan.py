@@ -36,3 +36,13 @@ def test_a_spike_of_a_count_is_the_signed_root_of_its_poisson_deviance() -> None
     found = scan(eps, w, np.full(eps.shape, 99.0), shape_of(np.ones(LOOKS), (0.0, 0.0), counts=True), 1.0)
     deviance = 2 * (events * math.log(events / mean) - (events - mean))
     assert found.spike.max(axis=1) == pytest.approx(math.sqrt(deviance))
+
+
+def test_the_boundary_falls_with_what_is_known_by_a_look() -> None:
+    white = shape_of(np.ones(LOOKS), (0.0, 0.0), counts=False).price
+    followed = shape_of(np.where(np.arange(LOOKS) > 0, 0.2, 1.0), (0.0, 0.0), counts=False).price
+    for price in (white, followed):
+        assert np.all(np.diff(price) < 0)
+        assert price[-1] == 0
+    assert np.all(followed[:-1] < white[:-1]), "the first bucket tells most of a change that the forecast then follows"
+    assert followed[0] < white[0] / 2
