@@ -50,8 +50,8 @@ def shape_of(response: Floats, inflation: tuple[float, float], counts: bool) -> 
     looks = np.arange(1, len(response) + 1)
     rest = np.ones(len(response))
     rest[1:] = np.cumsum(response[1:]) / looks[:-1]
-    # Short stretches pay more, so that the boundary falls slowly as more is known. That is not the share of looks: where
-    # the forecast soon follows a change, most of what there is to know of one since the deploy is known at once.
+    # Short stretches pay more: the boundary falls slowly as more is known. That is not the share of looks: where the
+    # forecast soon follows a change, most of what there is to know of one since the deploy is known at once.
     known = np.cumsum(response * response)
     price = LEVEL * ((known / known[-1]) ** (SHAPE - 0.5) - 1)
     return Shape(response, rest, np.exp(inflation[0] + inflation[1] * np.log(looks)), price, counts)
