@@ -94,8 +94,9 @@ class FaultProxy(FaultServer):
 
     def trusted(self, fault: str | None) -> str | None:
         """The `ca_file` of clients while there is that fault, so that nothing but what it names is wrong."""
-        mistrusted = fault is None or fault not in CERTIFICATES or fault == "certificate_of_nobody"
-        return None if mistrusted else self._secured(fault).certificate
+        if fault is None or fault not in CERTIFICATES or fault == "certificate_of_nobody":
+            return None
+        return self._secured(fault).certificate
 
     def _secured(self, fault: str) -> SelfSigned:
         if fault not in self._tls:
