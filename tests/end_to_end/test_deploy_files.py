@@ -141,6 +141,25 @@ def test_names_labels_and_values_are_those_of_the_daemon(where: str) -> None:
             assert not value or value in known, f"{name}{{{matchers}}}"
 
 
+def test_all_that_a_rehearsal_measures_and_every_warning_of_a_clock_is_on_the_dashboard() -> None:
+    text = "\n".join(QUERIES.values())
+    names = {sample.name for family in touched().registry.collect() for sample in family.samples}
+    shown = {name for name in names if name.startswith("watcher_rehearsal_") or name.endswith("_clock_ahead_total")}
+    assert len(shown) > 10
+    assert {name for name in shown if not re.search(rf"{name}\b", text)} == set()
+
+
+def test_no_panel_of_the_dashboard_hides_another() -> None:
+    places = [panel["gridPos"] for panel in DASHBOARD["panels"]]
+    cells = [
+        (column, row)
+        for place in places
+        for column in range(place["x"], place["x"] + place["w"])
+        for row in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+
+
 def _known_values(name: str) -> set[str]:
     if name == "watcher_decisions_total":
         return {outcome.value for outcome in Outcome}

@@ -37,7 +37,8 @@ FAULTS = (
         "half_the_json",
         "cut_off",
     ),
-    *("a_gigabyte", "redirect_to_itself", "reset", "speaks_no_tls", "certificate_of_nobody", "pages_without_an_end"),
+    *("a_gigabyte", "redirect_to_itself", "reset", "speaks_no_tls", "certificate_of_nobody", "certificate_expired"),
+    "pages_without_an_end",
 )
 
 
@@ -62,10 +63,10 @@ class Desk(FaultProxy):
         return super()._spoilt(fault, request)
 
 
-def system(memory: DictMemory) -> Callable[[str, float, Callable[[], float]], CountedTickets]:
-    def make(url: str, timeout: float, now: Callable[[], float]) -> CountedTickets:
+def system(memory: DictMemory) -> Callable[[str, str | None, float, Callable[[], float]], CountedTickets]:
+    def make(url: str, ca_file: str | None, timeout: float, now: Callable[[], float]) -> CountedTickets:
         options: dict[str, Any] = {"items": "tickets", "next": "next", "params": {"start": "{start}", "end": "{end}"}}
-        options |= {"url": f"{url}/tickets", "timeout": timeout, "max_bytes": 1 << 20}
+        options |= {"url": f"{url}/tickets", "ca_file": ca_file, "timeout": timeout, "max_bytes": 1 << 20}
         return CountedTickets(HttpJson("desk", HttpJsonOptions.model_validate(options), tools(now)), memory)
 
     return make

@@ -15,7 +15,6 @@ import threading
 import urllib.error
 import urllib.request
 from email.utils import formatdate
-from pathlib import Path
 from time import time
 from typing import Self
 from urllib.parse import urlencode
@@ -51,6 +50,14 @@ FAULTS: dict[str, Fault] = {
     "clock_an_hour_ahead": Fault.CLOCK_OFF,
     "speaks_no_tls": Fault.TLS,
     "certificate_of_nobody": Fault.TLS,
+    "certificate_of_another_name": Fault.TLS,
+    "certificate_expired": Fault.TLS,
+}
+# What is wrong with a certificate, as people must be told it; of all but the first the client trusts who signed it.
+CERTIFICATES = {
+    "certificate_of_nobody": "self-signed certificate",
+    "certificate_of_another_name": "IP address mismatch",
+    "certificate_expired": "certificate has expired",
 }
 _HTML = {"content-type": "text/html"}
 
@@ -58,7 +65,7 @@ _HTML = {"content-type": "text/html"}
 class FaultProxy(FaultServer):
     """`elsewhere` counts requests that followed a redirect.
 
-    The address is of http, but behind `speaks_no_tls` and `certificate_of_nobody`: see `address`.
+    The address is of http, but behind `speaks_no_tls` and a fault of `CERTIFICATES`: see `address` and `trusted`.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -68,25 +75,33 @@ class FaultProxy(FaultServer):
         self.slow = 0.0
         self.elsewhere = 0
         self.answer = self._through
-        self._tls: SelfSigned | None = None
+        self._tls: dict[str, SelfSigned] = {}
 
     def __enter__(self) -> Self:
         super().__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._tls is not None:
-            self._tls.close()
+        for one in self._tls.values():
+            one.close()
         super().__exit__(*error)
 
     def address(self, fault: str | None) -> str:
         """Where clients are to ask while there is that fault."""
         if fault == "speaks_no_tls":
             return self.url.replace("http:", "https:")
-        if fault == "certificate_of_nobody":
-            self._tls = self._tls or SelfSigned()
-            return self._tls.url
-        return self.url
+        return self._secured(fault).url if fault is not None and fault in CERTIFICATES else self.url
+
+    def trusted(self, fault: str | None) -> str | None:
+        """The `ca_file` of clients while there is that fault, so that nothing but what it names is wrong."""
+        if fault is None or fault not in CERTIFICATES or fault == "certificate_of_nobody":
+            return None
+        return self._secured(fault).certificate
+
+    def _secured(self, fault: str) -> SelfSigned:
+        if fault not in self._tls:
+            self._tls[fault] = SelfSigned(fault)
+        return self._tls[fault]
 
     def _through(self, request: Request) -> Answer:
         if request.path == "/elsewhere":
@@ -144,19 +159,22 @@ class FaultProxy(FaultServer):
 
 
 class SelfSigned:
-    """Speaks TLS with a certificate that it has made for itself; never gets to see a request."""
+    """Speaks TLS with a certificate that it has made for itself, of a kind of `CERTIFICATES`; never gets to see a
+    request. `certificate` is its file.
+    """
 
-    def __init__(self) -> None:
-        (openssl,) = require("openssl")
+    def __init__(self, kind: str) -> None:
+        openssl, faketime = require("openssl", "faketime")
+        self._folder = tempfile.TemporaryDirectory(prefix="certificate-")
+        key, self.certificate = f"{self._folder.name}/key.pem", f"{self._folder.name}/certificate.pem"
+        address = "192.0.2.1" if kind == "certificate_of_another_name" else "127.0.0.1"
+        then = [faketime, "3 days ago"] if kind == "certificate_expired" else []
+        made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={address}"]
+        files = ["-addext", f"subjectAltName=IP:{address}", "-keyout", key, "-out", self.certificate]
+        said = subprocess.run([*then, *made, *files], capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stderr
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with tempfile.TemporaryDirectory() as name:
-            key, certificate = Path(name) / "key.pem", Path(name) / "certificate.pem"
-            made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
-            said = subprocess.run(
-                [*made, "-keyout", str(key), "-out", str(certificate)], capture_output=True, text=True, check=False
-            )
-            assert said.returncode == 0, said.stderr
-            self._context.load_cert_chain(certificate, key)
+        self._context.load_cert_chain(self.certificate, key)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -170,6 +188,7 @@ class SelfSigned:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join(60)
+        self._folder.cleanup()
 
     def _serve(self) -> None:
         while True:

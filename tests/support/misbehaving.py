@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import structlog
-from support.fault_proxy import FAULTS, FaultProxy
+from support.fault_proxy import CERTIFICATES, FAULTS, FaultProxy
 from support.keeping import Patient
 from support.kept import Kept
 from support.made import deploy, service, signal, watch
@@ -60,11 +60,11 @@ def conversion(good: str = "orders") -> Signal:
     return signal(query={"good": f"{good}_total", "total": "sessions_total"}, min_effect=0.03)
 
 
-Makes = Callable[[str, float, Callable[[], float]], MetricSource]  # address, time-out, clock
+Makes = Callable[[str, str | None, float, Callable[[], float]], MetricSource]  # address, ca_file, time-out, clock
 
 
-def prometheus(url: str, timeout: float, now: Callable[[], float]) -> Prometheus:
-    options = ApiOptions(url=url, timeout=timeout, max_bytes=1 << 20, scrape_interval=STEP)
+def prometheus(url: str, ca_file: str | None, timeout: float, now: Callable[[], float]) -> Prometheus:
+    options = ApiOptions(url=url, ca_file=ca_file, timeout=timeout, max_bytes=1 << 20, scrape_interval=STEP)
     return Prometheus("prom", options, tools(now))
 
 
@@ -75,11 +75,11 @@ class Source:
     proxy: FaultProxy
     now: Callable[[], float]
     makes: Makes
-    made: dict[tuple[str, float], MetricSource] = field(default_factory=dict)
+    made: dict[tuple[str, str | None, float], MetricSource] = field(default_factory=dict)
 
     def fetch(self, asked: Signal, window: Window) -> Series:
         fault = self.proxy.fault
-        way = self.proxy.address(fault), 0.25 if fault in HANGING else 60.0
+        way = self.proxy.address(fault), self.proxy.trusted(fault), 0.25 if fault in HANGING else 60.0
         if way not in self.made:
             self.made[way] = self.makes(*way, self.now)
         return self.made[way].fetch(asked, window)
@@ -146,7 +146,9 @@ class House(Kept):
         return self.metrics.registry.get_sample_value("watcher_source_errors_total", labels) or 0.0
 
     def assert_told(self, fault: str, said: list[Any]) -> None:
-        """By its own name, in the metrics and in the log."""
+        """By its own name, in the metrics and in the log; of a certificate also what is wrong with it."""
         named = FAULTS[fault]
         assert self.errors(named) >= 1
-        assert next(line["fault"] for line in said if line["event"] == "source_failing") == named.value
+        line = next(line for line in said if line["event"] == "source_failing")
+        assert line["fault"] == named.value
+        assert CERTIFICATES.get(fault, "") in line["error"]

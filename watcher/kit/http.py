@@ -265,7 +265,7 @@ class HttpStatusError(ExternalError):
 def _classify(error: Exception, host: str) -> ExternalError:
     broke = isinstance(error.args[0] if error.args else None, wire.BrokenTlsError)
     if broke or isinstance(error, requests.exceptions.SSLError):
-        words = "TLS broke after the request" if broke else "TLS failed"
+        words = "TLS broke after the request" if broke else f"TLS failed{_doubt(error)}"
         return ExternalError(f"{host}: {words}", fault=Fault.TLS, permanent=False, sent=broke)
     if isinstance(error, requests.ConnectTimeout):
         return ExternalError(f"{host}: no connection in time", fault=Fault.TIMEOUT, permanent=False, sent=False)
@@ -284,6 +284,12 @@ def _classify(error: Exception, host: str) -> ExternalError:
 def _cause(error: Exception) -> Exception | None:
     """What `requests` was told by the library below it."""
     return getattr(error.args[0] if error.args else None, "reason", None)
+
+
+def _doubt(error: Exception) -> str:
+    """What is wrong with a certificate, in OpenSSL's words: expired, of another name, signed by nobody we trust."""
+    wrong = next(iter(getattr(_cause(error), "args", ())), None)
+    return f": {wrong.verify_message}" if isinstance(wrong, ssl.SSLCertVerificationError) else ""
 
 
 def _refused(error: ValueError, host: str) -> ExternalError:

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import StaticPool
 
 from watcher.errors import WatcherError
-from watcher.store import restored
+from watcher.store import origin, restored
 from watcher.store.database import Database
 from watcher.store.restored import Settled
 
@@ -70,6 +70,7 @@ def settle(database: Database) -> Settled:
     """
     database.migrate()
     with database.write() as tx:
+        origin.remember(tx)
         return restored.settle(tx)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Text, and_, func, insert, literal, or_, select, update
 
 from watcher.model.order import RollbackState
-from watcher.store.database import Tx, database_time
+from watcher.store import origin
+from watcher.store.database import Database, Tx, database_time
 from watcher.store.orders import ROLLBACK
 from watcher.store.schema import events, orders, watches
 from watcher.store.watch_rows import OPEN
@@ -46,6 +47,19 @@ def settle(tx: Tx) -> Settled:
         .values(state=RollbackState.ATTEMPTED.value, detail=_DOUBT, lease_until=0.0, fence=orders.c.fence + 1)
     ).rowcount
     return Settled(number, doubtful)
+
+
+def settle_if_moved(database: Database) -> Settled | None:
+    """Settles a store that other tools have brought back, if that shows and nobody has done it; None if not.
+
+    Raises:
+        StoreUnavailableError: it does not answer.
+    """
+    with database.read() as tx:
+        if origin.known(tx):
+            return None
+    with database.write() as tx:  # of replicas that start together one finds out
+        return settle(tx) if origin.moved(tx) else None
 
 
 def restored_at(tx: Tx, watch_id: str) -> float | None:

@@ -25,6 +25,9 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-lengt
 _NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _LOG_EVERY = 60.0  # seconds: a stranger must not fill the log
 
+# In the state of a request's scope: the status that its connection has answered by itself, over the application's head.
+ANSWERED = "watcher.answered"
+
 
 class PatientProtocol(HttpToolsProtocol):
     """Ends a connection whose next request does not come whole, whose answer is not taken, or whose place or memory is
@@ -121,6 +124,10 @@ class PatientProtocol(HttpToolsProtocol):
             self.crowd.release(self)
         self._count()
 
+    def send_400_response(self, msg: str) -> None:
+        self._answers(400)
+        super().send_400_response(msg)
+
     def send_away(self, why: str) -> None:
         """Ends the connection, and says so if it is in the middle of a request."""
         now = self.loop.time()
@@ -128,12 +135,18 @@ class PatientProtocol(HttpToolsProtocol):
             self._told[why] = now
             logger("web").warning("client_sent_away", client=home(self.client[0] if self.client else ""), why=why)
         if self._in_head or (self._answering() and not self.cycle.response_started):
+            self._answers(503)
             self.transport.write(_NO_ROOM)
         self.crowd.leave(self)
         self.transport.abort()
 
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _answers(self, status: int) -> None:
+        """Notes what the client is told instead of what the application will have said."""
+        if self._answering() and not self.cycle.response_started:
+            self.cycle.scope["state"][ANSWERED] = status
 
     def _count(self) -> None:
         """Says whether it is the client that waits."""

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from watcher.kit import clock
 from watcher.telemetry.logs import logger
 from watcher.web import answers
+from watcher.web.connections import ANSWERED
 from watcher.web.context import Web
 from watcher.web.limits import Limiter
 
@@ -90,7 +91,8 @@ class Guard:
                 await answers.internal_error()(scope, receive, observed)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-            web.observe(_route(scope), method, status or _GONE, clock.monotonic() - began)
+            told = scope.get("state", {}).get(ANSWERED) or status or _GONE
+            web.observe(_route(scope), method, told, clock.monotonic() - began)
 
     def _refusal(self, scope: Scope, client: str, now: float, *, proves: bool) -> Response | None:
         """The answer to a client that asks too much; None if it may ask."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -199,6 +200,37 @@ def test_half_a_body_of_everybody_does_not_fill_the_memory(seeded: Seeded) -> No
                 taken.sendall(head.encode() + half)
         assert process.memory_info().rss - before < 3 * MOST_HELD < len(half) * many
         assert running.post("/hooks/pipeline", _DEPLOY, headers=_PROOF).status == 202, "a small body always has room"
+
+
+@pytest.mark.parametrize(("path", "route"), [("/hooks/acme-github", "/hooks/{name}"), ("/api/v1/deploys", "")])
+def test_who_is_sent_away_for_the_memory_is_counted_by_what_it_was_told(daemon: Running, path: str, route: str) -> None:
+    half = b" " * 60_000
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(half) + 1}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(_connected(daemon)) for _ in range(MOST_HELD // len(half) + 1)]
+        for one in taken:
+            one.sendall(head + half)
+        assert daemon.saw(route or path, "POST", 503)
+        assert [one.recv(12) for one in _told(taken)] == [b"HTTP/1.1 503"]
+        assert not [status for *_, status in daemon.observed if status == 499]
+
+
+def _told(connections: list[socket.socket]) -> list[socket.socket]:
+    """Those to which something came."""
+    poll, by_number = select.poll(), {one.fileno(): one for one in connections}
+    for number in by_number:
+        poll.register(number, select.POLLIN)
+    return [by_number[number] for number, _ in poll.poll(60_000)]
+
+
+def test_a_body_in_broken_pieces_is_counted_as_the_400_that_it_got(daemon: Running) -> None:
+    with _connected(daemon) as connection:
+        connection.sendall(b"POST /hooks/acme-github HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        time.sleep(0.1)
+        connection.sendall(b"no length\r\n")
+        answer, _ = _until_closed(connection)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert daemon.saw("/hooks/{name}", "POST", 400)
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/watches/w-0043/approve", "/api/v1/watches/w-0043/approve"])
