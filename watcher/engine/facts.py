@@ -43,8 +43,8 @@ def context_of(
 
 def nearby(watch: Watch, others: Iterable[Around]) -> tuple[Nearby, ...]:
     """The other deploys around this one that can harm it, oldest first; of several services, one for each."""
-    start, on = watch.started_at - NEARBY, watch.policy.depends_on
-    able = None if on is None else {watch.service, *on}
+    start, known = watch.started_at - NEARBY, watch.policy.depends_on
+    able = None if known is None else {watch.service, *known}
     found = [
         Nearby(service, other.environment, other.version, other.started_at, other.finished_at)
         for other in others
