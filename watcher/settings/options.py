@@ -89,7 +89,8 @@ class StoreOptions(_Section):
     )
     url: SecretStr | None = Field(
         default=None,
-        description="Database URL instead of `path`: `sqlite:///file` or `postgresql://user:password@host/database`.",
+        description="Database URL instead of `path`: `sqlite:///file` or `postgresql://user:password@host/database`, "
+        "with `%40` for an `@` in the password.",
     )
     retention: Duration = Field(
         default=30 * DAY,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from watcher import settings
 from watcher.errors import ConfigError
@@ -220,10 +221,35 @@ def test_a_service_without_match_is_found_by_its_name(tmp_path: Path) -> None:
         ('{url: "postgresql://u:${ZENDESK_TOKEN}@db/w"}', "postgresql+psycopg://u:hush-zendesk-hush@db/w"),
         ('{url: "postgres://u@db/w"}', "postgresql+psycopg://u@db/w"),
         ('{url: "postgresql+psycopg://u@db/w"}', "postgresql+psycopg://u@db/w"),
+        ('{url: "postgresql:///w?host=/run/postgresql"}', "postgresql+psycopg:///w?host=/run/postgresql"),
+        ('{url: "postgresql://u:a/b#c?d%40e@[::1]:5432/w"}', "postgresql+psycopg://u:a/b#c?d%40e@[::1]:5432/w"),
     ],
 )
 def test_store(tmp_path: Path, text: str, url: str) -> None:
     assert load(tmp_path, f"store: {text}\n{SMALL}").store_url.get_secret_value() == url
+    make_url(url)
+
+
+@pytest.mark.parametrize("rest", ["u:hush@hush@db/w", "u:x@:hush@db:5432/w", "u@db:hush/w", "u@db:70000/w", "u@db:0/w"])
+def test_a_database_that_cannot_be_parsed_is_refused_before_anything_repeats_its_password(
+    tmp_path: Path, rest: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, f'store: {{url: "postgresql://{rest}"}}\n{SMALL}')
+    (problem,) = raised.value.problems
+    assert (problem.path, problem.message[:35]) == ("store.url", "not a database that can be used (ex")
+    assert "hush" not in str(raised.value)
+
+
+def test_a_store_that_no_file_can_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not a file name"):
+        load(tmp_path, f'store: {{path: "a\\0b"}}\n{SMALL}')
+
+
+@pytest.mark.parametrize("text", ['path: ":memory:"', 'url: "sqlite:///"', 'url: "sqlite:///:memory:"'])
+def test_a_store_that_a_restart_would_lose_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="kept in memory"):
+        load(tmp_path, f"store: {{{text}}}\n{SMALL}")
 
 
 @pytest.mark.parametrize(
