@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,6 +87,27 @@ def test_a_numerator_never_passes_its_total() -> None:
     harmed = injection.inject(series, Kind.RATIO, 3.0, step(series, END - 86400), 7)
     assert harmed.totals is not None
     assert np.all(harmed.values <= harmed.totals)
+
+
+def test_a_fall_ends_at_the_loss_of_everything_whatever_a_rise_needed() -> None:
+    """A signal that both ways hurt is asked of both the same size, which may be more than there is."""
+    either = signal("p95", kind=Kind.LATENCY, harm=Harm.EITHER)
+    series = replace(counts(2, 200.0), values=counts(2, 200.0).values / 100)
+    one = placebo.prepare(service(signals=(either,), window=HOUR), {"p95": series}, END - HOUR)
+    rise, fall = (tally.harmed(one, either, turn, 1.5, "step")["p95"] for turn in (1, 0))
+    after = rise.times > END - HOUR
+    assert np.array_equal(rise.values[after], 2.5 * one.known["p95"].values[after])
+    assert not fall.values[after].any()
+    assert np.array_equal(fall.values[~after], one.known["p95"].values[~after])
+
+
+def test_the_most_that_was_tried_is_that_of_both_directions() -> None:
+    either = signal("orders", kind=Kind.COUNT, harm=Harm.EITHER)
+    policy = service(signals=(either,), window=HOUR)
+    one = placebo.prepare(policy, {"orders": counts(2, 200.0)}, END - HOUR)
+    unseen = [tally.Harmed(turn, one, {"step": np.inf}, seen=False, vetoed=False) for turn in (1, 0)]
+    (step_,) = tally.conclude(policy, tally.Tally(either, judged=2, harmed=unseen)).shapes
+    assert (step_.detectable, step_.tried) == (None, 10.0)
 
 
 def test_anything_else_is_scaled_and_gaps_stay_gaps() -> None:
