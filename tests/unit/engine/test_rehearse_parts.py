@@ -11,13 +11,22 @@ from support.made import service, signal, tickets
 from support.made_history import END, STEP, counts, ratio
 from support.made_rehearsal import rehearsal
 
+from watcher import detect
 from watcher.engine import advice, injection, placebo, tally
 from watcher.engine.proportions import beyond, resolvable, share
+from watcher.model.decision import Reason
 from watcher.model.rehearsal import Extrapolated
 from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Kind
 
-HOUR = 3600.0
+HOUR, DAY = 3600.0, 86400.0
+
+
+def waves() -> Series:
+    """Four days with busy and with quiet hours."""
+    flat = counts(4, 200.0)
+    hour = np.sin(2 * np.pi * flat.times / DAY)
+    return replace(flat, values=np.round(flat.values * (1 + 0.5 * hour)))
 
 
 def step(series: Series, start: float) -> Floats:
@@ -60,8 +69,39 @@ def test_what_would_be_a_guess_is_not_extrapolated(scores: list[float]) -> None:
 
 def test_a_tail_too_thin_to_name_is_called_less_than_it() -> None:
     tail = Extrapolated(2e-4, 8.5e-7, 0.012)
-    text = " ".join(advice.sentences(rehearsal(extrapolated=tail)))
+    text = " ".join(advice.sentences(rehearsal(extrapolated=tail), {}))
     assert "in 0.02 % of deploys (less than 0.01 % to 1.2 %)" in text
+
+
+def test_what_so_few_placebos_do_not_prove_is_not_put_down_to_a_history_that_holds_enough() -> None:
+    few = " ".join(advice.sentences(rehearsal(extrapolated=None, windows=431, resolvable=0.0069), {}))
+    short = " ".join(advice.sentences(rehearsal(extrapolated=None), {}))
+    assert "all 431 that the history holds would resolve 0.69 %. So 1 % is not proved by so few placebos" in few
+    assert "So 1 % is not proved by this history" in short
+
+
+def test_placebos_that_are_not_healthy_say_why() -> None:
+    endings = {
+        ("healthy", Reason.NO_HARM): 5,
+        ("inconclusive", Reason.SUSPECT): 1,
+        ("inconclusive", Reason.TOO_LITTLE_TRAFFIC): 6,
+        ("regressed", Reason.SPIKE): 1,
+    }
+    made = rehearsal(outcomes={"healthy": 5, "regressed": 1, "inconclusive": 7})
+    assert advice.sentences(made, endings)[-1] == (
+        "They ended healthy in 5, inconclusive in 7 (too little traffic in 6; suspicious, but not certain in 1),"
+        " regressed in 1 (a burst of harm after the deploy)."
+    )
+
+
+def test_days_are_those_of_the_calendar() -> None:
+    """Two weeks touch fifteen of them."""
+    one = placebo.prepare(
+        service(signals=(signal("n", kind=Kind.COUNT),), window=HOUR), {"n": waves()}, END - 0.4 * DAY
+    )
+    learned = detect.learned(one.calibration, "n")
+    assert learned is not None
+    assert advice.basis(learned).endswith("against the same minutes of other days (4 calendar days)")
 
 
 def test_struck_out_events_leave_the_noise_of_fewer_events() -> None:
