@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -346,7 +347,13 @@ defaults: {mode: ask}
     assert not load(tmp_path, text.replace("[read]", "[read, approve]")).warnings
     local = text.replace("0.0.0.0", "127.0.0.1")
     assert ["nobody can approve" in warning.message for warning in load(tmp_path, local).warnings] == [True]
-    assert not load(tmp_path, local.replace("https://watcher.example.com", "http://localhost:8080")).warnings
+    own = local.replace("https://watcher.example.com", "http://localhost:8080")
+    assert ["nobody can approve" in warning.message for warning in load(tmp_path, own).warnings] == [True]
+    assert not load(tmp_path, own.replace("[read]", "[read, approve]")).warnings
+    assert not load(tmp_path, re.sub("  tokens: .*", "", own)).warnings  # whoever is on this machine may
+    acts = own.replace("mode: ask", "mode: act")  # which asks beyond a budget
+    assert ["nobody can approve" in warning.message for warning in load(tmp_path, acts).warnings] == [True]
+    assert not load(tmp_path, own.replace("mode: ask", "mode: observe")).warnings
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:
