@@ -208,6 +208,15 @@ def test_a_signals_own_defaults(tmp_path: Path) -> None:
     assert (found.signal("m").min_effect, found.signal("m").must_see) == (0.03, 0.3)
 
 
+@pytest.mark.parametrize(("harm", "must_see"), [("down", 1.0), ("up", 1.2), ("either", 1.2)])
+def test_a_fall_that_must_be_seen_is_at_most_one_of_everything(tmp_path: Path, harm: str, must_see: float) -> None:
+    """Beyond that a deploy would be healthy of which not even a total loss would have shown."""
+    text = SMALL.replace("harm: up", f"harm: {harm}, min_effect: 80%")
+    assert text != SMALL
+    (signal,) = load(tmp_path, text).services["checkout"].signals
+    assert signal.must_see == pytest.approx(must_see)
+
+
 def test_a_service_without_match_is_found_by_its_name(tmp_path: Path) -> None:
     assert load(tmp_path, SMALL).services["checkout"].match == {"service": "checkout"}
 
