@@ -52,6 +52,11 @@ def test_status_of_nothing_says_what_to_do() -> None:
     assert "watcher deploy --service" in status.table([], 0.0, None)
 
 
+def test_status_of_a_service_that_has_none_does_not_say_that_there_is_none_at_all(invoke: Invoke) -> None:
+    result = invoke("status", "--service", "chekout")
+    assert result.stdout == "No deploy of chekout is watched yet; without --service all are shown.\n"
+
+
 def test_explain_tells_everything(invoke: Invoke, seeded: Seeded) -> None:
     result = invoke("explain", seeded.waiting.id)
     text = re.sub(r"\s+", " ", result.stdout)
@@ -118,6 +123,8 @@ def test_deploy_can_wait(invoke: Invoke) -> None:
     [
         (["--service", "chekout"], 5, "expected one of the services checkout, search"),
         (["--started-at", "yesterday"], 5, "started_at: expected"),
+        (["--started-at", "nan"], 5, "started_at: expected"),
+        (["--started-at", "-inf"], 5, "started_at: expected"),
         (["--link", "https://ci.example"], 2, "expected TITLE=URL"),
         (["--link", "a=javascript:x"], 5, "links.a: expected an http or https URL"),
     ],
