@@ -149,7 +149,9 @@ def _advice(service: Service, signal: Signal, made: SignalRehearsal) -> Iterator
     if made.tried is None:
         return
     if made.false_calls.low > service.false_rollback_probability:
-        yield f"{signal.name} is called too often on its own past: make it supporting, or raise its min_effect."
+        # Not another role: what is supporting can be harmed, and be rolled back for, just as well.
+        control = "" if signal.control is not None else ", give it a control"
+        yield f"{signal.name} is called too often on its own past: raise its min_effect{control}, or leave it out."
     if made.vetoed.hits > 1 and (made.vetoed.value or 0.0) > _OFTEN:  # one may be chance
         yield (
             f"{percent(made.vetoed.value or 0.0)} of the injected harm was put down to before the deploy:"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.made import service, signal, tickets
 from support.made_history import END, STEP, counts, ratio
-from support.made_rehearsal import rehearsal
+from support.made_rehearsal import CONVERSION, rehearsal
 
 from watcher import detect
 from watcher.engine import advice, injection, placebo, tally
@@ -92,6 +92,20 @@ def test_placebos_that_are_not_healthy_say_why() -> None:
         "They ended healthy in 5, inconclusive in 7 (too little traffic in 6; suspicious, but not certain in 1),"
         " regressed in 1 (a burst of harm after the deploy)."
     )
+
+
+@pytest.mark.parametrize(
+    ("control", "helps"),
+    [
+        (None, "raise its min_effect, give it a control, or leave it out"),
+        ("west", "raise its min_effect, or leave it out"),
+    ],
+)
+def test_what_helps_a_signal_that_is_called_too_often(control: str | None, helps: str) -> None:
+    """Another role does not: harm in a supporting signal is harm."""
+    often = replace(CONVERSION, false_calls=share(8, 20, 20))
+    one = signal("conversion", control=control)
+    assert f"conversion is called too often on its own past: {helps}." in advice.for_signal(service(), one, often)
 
 
 def test_days_are_those_of_the_calendar() -> None:
