@@ -16,6 +16,7 @@ from support.web_server import APPROVE, READ, TOKENS, Running, serving_seeded
 from watcher.cli import explain, status
 from watcher.model.order import RollbackState
 from watcher.store import deploys, orders, watches
+from watcher.web import decide
 
 Invoke = Callable[..., Result]
 ISO = "%Y-%m-%dT%H:%M:%SZ"
@@ -70,6 +71,15 @@ def test_explain_tells_everything(invoke: Invoke, seeded: Seeded) -> None:
     assert text.index("conversion: harm") < text.index("p95 latency: suspect") < text.index("tickets (supporting)")
     assert "approval_wanted: roll back to v42?" in text
     assert result.exit_code == 0
+
+
+def test_explain_does_not_say_that_a_watch_that_has_ended_goes_on(invoke: Invoke, seeded: Seeded) -> None:
+    assert "Window       until 20" in invoke("explain", seeded.waiting.id).stdout
+    stopped = decide.stop(seeded.database, seeded.waiting.id, by="mara", reason="a load test", now=seeded.now)
+    text = re.sub(r"\s+", " ", invoke("explain", stopped.id).stdout)
+    ended = time.strftime(ISO, time.gmtime(seeded.now))
+    assert f"the watch ended before, {ended} (" in text
+    assert "Window until" not in text
 
 
 def test_explain_names_a_source_that_failed(invoke: Invoke, seeded: Seeded) -> None:
