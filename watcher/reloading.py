@@ -78,8 +78,9 @@ def _kept(old: Mapping[str, T], new: Mapping[str, T], names: frozenset[str]) -> 
 
 
 def changes(old: Settings, new: Settings) -> dict[str, list[str]]:
-    """Services that were added, removed and changed, for the log."""
-    before, after = old.services, new.services
+    """Services that were added, removed and changed, with their rollback target, for the log."""
+    before = {name: (service, old.rollbacks.get(name)) for name, service in old.services.items()}
+    after = {name: (service, new.rollbacks.get(name)) for name, service in new.services.items()}
     return {
         "added": sorted(after.keys() - before.keys()),
         "removed": sorted(before.keys() - after.keys()),

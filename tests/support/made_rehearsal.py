@@ -17,7 +17,7 @@ CONVERSION = SignalRehearsal(
     seconds=540.0,
     vetoed=Share(1, 20, 20, 0.0013, 0.2487),
     advice=("Or a busier signal.",),
-    basis="as a share of events, against the same minutes of other days (14 days of history)",
+    basis="as a share of events, against the same minutes of other days (15 calendar days)",
     shapes=(
         ShapeRehearsal("step", 0.12, 1.0, Share(20, 20, 20, 0.8316, 1.0)),
         ShapeRehearsal("spike", None, 1.0, NONE_OF_20),

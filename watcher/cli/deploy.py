@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from threading import Event
 from typing import Any
@@ -74,11 +75,12 @@ def tell(client: Client, body: Mapping[str, Any]) -> Any:
 
 
 def _time(value: str | None) -> float | str | None:
-    """A number as a number; the daemon judges the rest."""
+    """A number as a number; the daemon judges the rest, also what JSON cannot say as one (`nan`)."""
     try:
-        return None if value is None else float(value)
+        number = None if value is None else float(value)
     except ValueError:
         return value
+    return value if number is not None and not math.isfinite(number) else number
 
 
 def _link(text: str) -> tuple[str, str]:

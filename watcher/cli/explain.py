@@ -62,7 +62,11 @@ def _facts(watch: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     yield "Watch", f"{watch['id']} (deploy {watch['deploy_id']}), {watch['state']}, mode {watch['mode']}"
     before = f", before it {watch['previous_version']}" if watch["previous_version"] else ""
     yield "Deployed", f"{_when(watch['started_at'], now)} to {clock.iso(watch['finished_at'])}{before}"
-    yield "Window", f"until {_when(max(watch['until'], watch['ticket_until']), now)}"
+    end, ended = max(watch["until"], watch["ticket_until"]), watch["ended_at"]
+    if ended is not None and ended < end:  # superseded, stopped, decided: nobody looks any more
+        yield "Window", f"to {clock.iso(end)}; the watch ended before, {_when(ended, now)}"
+    else:
+        yield "Window", f"until {_when(end, now)}"
     if watch["last_look_at"] is not None:
         yield "Newest look", _when(watch["last_look_at"], now)
     if watch["blind_seconds"]:

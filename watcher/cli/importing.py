@@ -27,6 +27,8 @@ def import_(path: str, source: str, file: TextIO) -> None:
         with closing(Database(settings.store_url.get_secret_value())) as database:
             database.migrate()
             kept, signals = _import(settings, database, source, file)
+    except UnicodeDecodeError:
+        _fail(f"{file.name}: not UTF-8 (expected OpenMetrics text); nothing was imported")
     except (ConfigError, StoreUnavailableError, MalformedError) as error:
         _fail(str(error))
     click.echo(f"{kept} samples imported into {source} for {signals} signal{'' if signals == 1 else 's'}")

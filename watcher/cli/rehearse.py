@@ -122,7 +122,8 @@ def _row(signal: SignalRehearsal) -> tuple[str, ...]:
     if signal.tried is None:
         return (signal.name, _share(signal.false_calls), "unknown", "", "", _unmeasured(signal))
     seen = percent(signal.detectable) if signal.detectable is not None else f"none up to {percent(signal.tried)}"
-    after = f"{duration(signal.seconds)}, {signal.looks:g} looks" if signal.seconds is not None else "never"
+    looks = f"{signal.looks:g} look{'' if signal.looks == 1 else 's'}"
+    after = f"{duration(signal.seconds)}, {looks}" if signal.seconds is not None else "never"
     return (signal.name, _share(signal.false_calls), seen, after, _share(signal.vetoed), _unmeasured(signal))
 
 

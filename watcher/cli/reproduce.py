@@ -11,6 +11,7 @@ from watcher.engine.reproduce import reproduce as computed_again
 from watcher.errors import ConfigError, StoreUnavailableError
 from watcher.model.watch import Watch
 from watcher.store import watches
+from watcher.store.backup import sqlite_path
 from watcher.store.database import Database
 
 UNKNOWN = 3  # never 1, which everywhere means a deploy that regressed
@@ -23,8 +24,11 @@ def reproduce(path: str, any_id: str) -> int:
         Failure: in words for a person.
     """
     try:
-        settings = configuration.load(path, os.environ)
-        database = Database(settings.store_url.get_secret_value())
+        url = configuration.load(path, os.environ).store_url.get_secret_value()
+        store = sqlite_path(url)
+        if store is not None and not store.is_file():  # to open it would make an empty one
+            raise Failure(f"{store}: there is no such store")
+        database = Database(url)
         try:
             database.migrate()
             with database.read() as tx:

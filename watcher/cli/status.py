@@ -31,16 +31,21 @@ def status(client: Client, service: str | None, limit: int, as_json: bool) -> No
     if as_json:
         say(json.dumps(answer, indent=2))
         return
-    say(table(answer["watches"], clock.now(), _width()))
+    say(table(answer["watches"], clock.now(), _width(), service))
 
 
 def _width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def table(watches: Sequence[Mapping[str, Any]], now: float, width: int | None) -> str:
-    """The watches as lines, the sentence cut to `width` if there is one; then what a person should do."""
+def table(watches: Sequence[Mapping[str, Any]], now: float, width: int | None, service: str | None = None) -> str:
+    """The watches as lines, the sentence cut to `width` if there is one; then what a person should do.
+
+    `service`: the only one that was asked for.
+    """
     if not watches:
+        if service:
+            return f"No deploy of {service} is watched yet; without --service all are shown."
         return "No deploy is watched yet. Tell of one: watcher deploy --service NAME --environment NAME --version NAME"
     rows = [_HEADINGS, *(_row(watch, now) for watch in watches)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]

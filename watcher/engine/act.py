@@ -185,7 +185,8 @@ class Actor:
             return
         watch = _after(watch, state, now)
         watches.change(tx, watch)
-        watches.log(tx, order.watch_id, now, f"rollback_{state.value}", detail or payload.target_version)
+        if state is not RollbackState.REFUSED:  # a person's word is in the log since it was given
+            watches.log(tx, order.watch_id, now, f"rollback_{state.value}", detail or payload.target_version)
         self._tell(tx, watch, payload, state, detail, now)
         self._metrics.rollbacks.labels(order.target, state.value).inc()
         self._log.info(f"rollback_{state.value}", watch=order.watch_id, rollback=order.id, detail=detail)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from watcher.detect import Baseline, Learned
 from watcher.detect.noise import Scale
 from watcher.kit.text import duration, percent
+from watcher.model.decision import Reason
 from watcher.model.finding import Cause
 from watcher.model.rehearsal import Rehearsal, Share, SignalRehearsal
 from watcher.model.service import Role, Service, Signal
+from watcher.verdict.explain import TITLES
+
+Endings = Mapping[tuple[str, Reason], int]  # outcome and reason -> how many placebos without harm ended so
 
 _LONGEST_WINDOW = 86400.0  # a longer one is no answer to a deploy
 _OFTEN = 0.1
@@ -45,12 +49,12 @@ _BASELINES = MappingProxyType(
 )
 
 
-def sentences(rehearsal: Rehearsal) -> tuple[str, ...]:
+def sentences(rehearsal: Rehearsal, endings: Endings) -> tuple[str, ...]:
     """The rehearsal as a whole; the signals have their own advice."""
-    return tuple(_whole(rehearsal))
+    return tuple(_whole(rehearsal, endings))
 
 
-def _whole(made: Rehearsal) -> Iterator[str]:
+def _whole(made: Rehearsal, endings: Endings) -> Iterator[str]:
     window, chosen = duration(made.window), percent(made.false_rollback_probability)
     if not made.placebos:
         yield (
@@ -73,7 +77,18 @@ def _whole(made: Rehearsal) -> Iterator[str]:
     if made.known_false.low > made.false_rollback_probability:
         yield f"That is more than the {chosen} that is set: do not let this service act by itself yet."
     yield from _resolution(made, chosen)
-    yield f"They ended {', '.join(f'{outcome} in {count}' for outcome, count in sorted(made.outcomes.items()))}."
+    ended = (f"{outcome} in {count}{_why(outcome, endings)}" for outcome, count in sorted(made.outcomes.items()))
+    yield f"They ended {', '.join(ended)}."
+
+
+def _why(outcome: str, endings: Endings) -> str:
+    """The reasons of an outcome that leaves a question open, the commonest first."""
+    reasons = {reason: count for (ended, reason), count in endings.items() if ended == outcome}
+    reasons.pop(Reason.NO_HARM, None)
+    counts = [f" in {count}" if len(reasons) > 1 else "" for count in sorted(reasons.values(), reverse=True)]
+    named = sorted(reasons, key=lambda reason: (-reasons[reason], reason))
+    listed = "; ".join(f"{TITLES[reason]}{count}" for reason, count in zip(named, counts, strict=True))
+    return f" ({listed})" if listed else ""
 
 
 def _resolution(made: Rehearsal, chosen: str) -> Iterator[str]:
@@ -89,7 +104,8 @@ def _resolution(made: Rehearsal, chosen: str) -> Iterator[str]:
     if resolved <= made.false_rollback_probability:
         return
     if made.extrapolated is None:
-        yield f"So {chosen} is not proved by this history, and the scores are too few to extrapolate."
+        proof = "this history" if made.resolvable > made.false_rollback_probability else "so few placebos"
+        yield f"So {chosen} is not proved by {proof}, and the scores are too few to extrapolate."
         return
     tail = made.extrapolated
     yield (
@@ -113,9 +129,9 @@ def interval(share: Share) -> str:
 
 
 def basis(learned: Learned) -> str:
-    """`as counts of events, against the same minutes of other days (14 days of history), and against other_region`."""
+    """`as counts of events, against the same minutes of other days (15 calendar days), and against other_region`."""
     against = _BASELINES[learned.baseline]
-    days = f" ({learned.days} days of history)" if learned.baseline is not Baseline.LEVEL else ""
+    days = f" ({learned.days} calendar days)" if learned.baseline is not Baseline.LEVEL else ""
     control = f", and against {learned.control}" if learned.control else ""
     return f"as {_SCALES[learned.scale]}, against {against}{days}{control}"
 
@@ -133,7 +149,9 @@ def _advice(service: Service, signal: Signal, made: SignalRehearsal) -> Iterator
     if made.tried is None:
         return
     if made.false_calls.low > service.false_rollback_probability:
-        yield f"{signal.name} is called too often on its own past: make it supporting, or raise its min_effect."
+        # Not another role: what is supporting can be harmed, and be rolled back for, just as well.
+        control = "" if signal.control is not None else ", give it a control"
+        yield f"{signal.name} is called too often on its own past: raise its min_effect{control}, or leave it out."
     if made.vetoed.hits > 1 and (made.vetoed.value or 0.0) > _OFTEN:  # one may be chance
         yield (
             f"{percent(made.vetoed.value or 0.0)} of the injected harm was put down to before the deploy:"

@@ -100,15 +100,16 @@ def _signal(fields: Mapping[str, Any], where: str) -> Signal:
     role = fields.get("role", "signal")
     if not isinstance(role, str) or role not in _ROLES:
         raise MalformedError(f"{where}role", "signal or control")
+    kind, harm = _word(fields, "kind", where, Kind), _word(fields, "harm", where, Harm)
     return Signal(
         name=name,
-        kind=_word(fields, "kind", where, Kind),
-        harm=_word(fields, "harm", where, Harm),
+        kind=kind,
+        harm=harm,
         source="replay",
         step=step,
         role=_ROLES[role],
         min_effect=min_effect,
-        must_see=default_must_see(min_effect),
+        must_see=default_must_see(min_effect, harm),
     )
 
 

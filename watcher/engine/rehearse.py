@@ -99,7 +99,8 @@ def rehearse(
         judged=judged,
         pooled=_pooled(service, every.values(), len(alike) + 1) if alike else None,
     )
-    return replace(made, sentences=advice.sentences(made))
+    endings = Counter((_outcome(seen), seen.decision.reason) for seen in finals)
+    return replace(made, sentences=advice.sentences(made, endings))
 
 
 def _extent(service: Service, history: Mapping[str, Series]) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from watcher.telemetry.metrics import Rehearsed, RehearsedSignal
 EVERY = 86400.0
 SOON = 3600.0  # until the next one, when there was too little history for a single placebo
 LATER = 600.0  # until the next try, when one failed
+ASK = 60.0  # at most until the store is asked again: reading what every service of a fleet has found costs a second
 AFTER_START = 120.0  # a daemon that has just started has other things to do
 LEASE = 60.0
 LIMIT = 1800.0  # seconds after which a process that should long be done is ended
@@ -60,7 +61,7 @@ class Rehearser:
         self._owner = owner
         self._log = log
         self._monotonic = monotonic
-        self._from = monotonic() + after_start
+        self._from = monotonic() + after_start  # nothing is begun before
         self._running: tuple[str, float, Running] | None = None  # the service, and when it was begun
         self._not_before: dict[str, float] = {}  # monotonic, as all here but when a rehearsal was made
 
@@ -85,14 +86,20 @@ class Rehearser:
             self._running = None
 
     def _due(self, now: float) -> str | None:
+        """The first service that is due; if none is, the store is not asked again before one can be."""
         with self._database.read() as tx:
             done = rehearsals.latest_times(tx)
+        at, soonest = self._monotonic(), ASK
         for service in self._services:
             made_at, placebos = done.get(service, (0.0, 0))
+            until = made_at + (EVERY if placebos else SOON)
             # A clock that was set back must not put it off for ever.
-            fresh = made_at - EVERY < now < made_at + (EVERY if placebos else SOON)
-            if not fresh and self._monotonic() >= self._not_before.get(service, 0.0):
+            fresh = made_at - EVERY < now < until
+            left = max(until - now if fresh else 0.0, self._not_before.get(service, 0.0) - at)
+            if left <= 0:
                 return service
+            soonest = min(soonest, left)
+        self._from = at + soonest
         return None
 
     def _look_after(self, service: str, began: float, running: Running) -> None:

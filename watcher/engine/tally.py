@@ -108,7 +108,8 @@ def first(called: Callable[[int], bool], count: int, least: int, near: int) -> i
 
 def harmed(one: Placebo, signal: Signal, turn: int, size: float, shape: str) -> dict[str, Series]:
     """The placebo's points with harm of that size in one signal."""
-    change = injection.direction(signal, turn) * size
+    # Where both ways hurt, a fall may be asked for the size that a rise needed: nothing loses more than all.
+    change = max(injection.direction(signal, turn) * size, -1.0)
     start = one.context.started_at
     known = one.known[signal.name]
     until = one.context.ticket_until if signal.is_tickets else one.context.until
@@ -162,7 +163,7 @@ def _shape(signal: Signal, tally: Tally, shape: str, spacing: float, whole: floa
     return ShapeRehearsal(
         name=shape,
         detectable=size if math.isfinite(size) else None,
-        tried=injection.sizes(injection.direction(signal, tally.harmed[-1].turn))[-1],
+        tried=max(injection.sizes(injection.direction(signal, each.turn))[-1] for each in tried),
         seen=share(seen, len(found), independent(len(found), spacing, whole)),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal
 
 import jmespath
@@ -12,12 +13,15 @@ from pydantic import AfterValidator
 from watcher.errors import ExternalError, Fault
 from watcher.kit import clock
 
+_AROUND = re.compile(r"^(?:invalid|bad) jmespath expression: |(?:, for expression)?:$", re.IGNORECASE)
+
 
 def _checked(text: str) -> str:
     try:
         jmespath.compile(text)
     except (JMESPathError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "too deep"
+        # The library repeats itself before, and the expression after.
+        reason = _AROUND.sub("", str(error).partition("\n")[0]) or "too deep"
         raise ValueError(f"not a JMESPath expression: {reason}") from None
     return text
 

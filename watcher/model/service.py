@@ -71,11 +71,12 @@ class Signal:
     query: Mapping[str, Any] = field(default_factory=dict)
 
 
-def default_must_see(min_effect: float) -> float:
+def default_must_see(min_effect: float, harm: Harm) -> float:
     """What a window must be able to show if nobody says: what just passes `min_effect` is measured below it half of the
-    time.
+    time. Nothing falls by more than all of it.
     """
-    return max(0.3, round(1.5 * min_effect, 6))
+    wanted = max(0.3, round(1.5 * min_effect, 6))
+    return min(wanted, 1.0) if harm is Harm.DOWN else wanted
 
 
 @dataclass(frozen=True, slots=True)

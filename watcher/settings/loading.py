@@ -51,9 +51,11 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
 
 
 def _check_approvers(server: Server, services: Iterable[Service], report: Report) -> None:
-    asks = next((service.name for service in services if service.mode is Mode.ASK), None)
+    """Mode `act` asks too: beyond a budget, in a freeze, after a restore. Without tokens this machine needs none."""
+    asks = next((service.name for service in services if service.mode is not Mode.OBSERVE), None)
     scopes = server.proxies.user_scopes.union(*(token.scopes for token in server.tokens))
-    if asks and not server.loopback and "approve" not in scopes:
+    free = server.loopback and not server.tokens
+    if asks and not free and "approve" not in scopes:
         report.warn(("server", "tokens"), f"nobody can approve a rollback of {asks}: no token has the scope approve")
 
 

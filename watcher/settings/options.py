@@ -89,7 +89,8 @@ class StoreOptions(_Section):
     )
     url: SecretStr | None = Field(
         default=None,
-        description="Database URL instead of `path`: `sqlite:///file` or `postgresql://user:password@host/database`.",
+        description="Database URL instead of `path`: `sqlite:///file` or `postgresql://user:password@host/database`, "
+        "with `%40` for an `@` in the password.",
     )
     retention: Duration = Field(
         default=30 * DAY,
@@ -261,7 +262,7 @@ class SignalOptions(_Section):
         default=None,
         gt=0,
         description="Relative harm that the window must be able to show, or the deploy cannot be called healthy. "
-        "Without it: 30%, or one and a half times `min_effect` if that is more.",
+        "Without it: 30%, or one and a half times `min_effect` if that is more; of a fall at most 100%.",
     )
     control: str | None = Field(default=None, description="Name of a signal of this service with the role `control`.")
 

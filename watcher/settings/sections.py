@@ -33,6 +33,12 @@ ADAPTER_SECTIONS = ("hooks", "sources", "ticket_systems", "notifiers")
 _TAKEN = frozenset({"authorization", "cookie", "host", "origin", "x-forwarded-for"})
 _LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/@?#\s]+)):(\d{1,5})", re.ASCII)
 _POSTGRESQL = re.compile(r"(?:postgres|postgresql)(?=://)")
+# No `@` in the host: it would be the rest of a password, and a name that is looked up is told when it is not found.
+_DATABASE_URL = re.compile(
+    r"postgresql\+psycopg://(?:[^:/@]*(?::[^@]*)?@)?(?:\[[0-9A-Fa-f:.]+\]|[^:/?@\[\]]+)?(?::(\d{1,5}))?(?:[/?].*)?",
+    re.ASCII,
+)
+_IN_MEMORY = frozenset({"", ":memory:"})
 
 
 def server(raw: Mapping[str, Any], report: Report) -> Server | None:
@@ -127,16 +133,30 @@ def store(raw: Mapping[str, Any], report: Report) -> tuple[SecretStr, float] | N
         report.add(("store",), "has both path and url (expected one of them)")
     if options.url is None:
         path = options.path or "watcher.db"
-        if "?" in path:  # what follows would be options of the connection
+        if "?" in path or "\0" in path:  # what follows a `?` would be options of the connection
             report.add(("store", "path"), "not a file name (expected one without '?')")
+        if path in _IN_MEMORY:
+            report.add(("store", "path"), "kept in memory, and so lost at the end (expected a file)")
         return SecretStr(f"sqlite:///{path}"), options.retention
     url = _POSTGRESQL.sub("postgresql+psycopg", options.url.get_secret_value(), count=1)
-    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
-        report.add(
-            ("store", "url"),
-            "not a database that can be used (expected sqlite:///file or postgresql://user:password@host/database)",
-        )
+    _check_database(url, report)
     return SecretStr(url), options.retention
+
+
+def _check_database(url: str, report: Report) -> None:
+    """Refused here, where no message repeats it: what cannot be parsed later is told with the password in it."""
+    path: Path = ("store", "url")
+    if url.startswith("sqlite:///"):
+        if url.removeprefix("sqlite:///").partition("?")[0] in _IN_MEMORY:
+            report.add(path, "kept in memory, and so lost at the end (expected sqlite:///file)")
+        return
+    found = _DATABASE_URL.fullmatch(url)
+    if found is None or not 0 < int(found[1] or 1) <= 65535:
+        report.add(
+            path,
+            "not a database that can be used (expected sqlite:///file or postgresql://user:password@host/database, "
+            "with %40 for an @ in the password)",
+        )
 
 
 def heartbeat(raw: Mapping[str, Any], report: Report, *, given: bool) -> HeartbeatOptions | None:

@@ -85,6 +85,8 @@ def _fits(options: SignalOptions, path: Path, report: Report) -> bool:
         wrong.append(("harm", f"is missing (expected {shapes.one_of(Harm)})"))
     if options.min_effect >= 1 and options.harm is Harm.DOWN:
         wrong.append(("min_effect", "nothing falls that far (expected less than 100% where harm is down)"))
+    if options.must_see is not None and options.must_see > 1 and options.harm is Harm.DOWN:
+        wrong.append(("must_see", "nothing falls that far (expected at most 100% where harm is down)"))
     if options.must_see is not None and options.must_see < options.min_effect:
         wrong.append(
             ("must_see", "smaller than min_effect, below which nothing is called harm (expected at least that)")
@@ -95,19 +97,20 @@ def _fits(options: SignalOptions, path: Path, report: Report) -> bool:
 
 
 def _compiled(name: str, options: SignalOptions, query: BaseModel) -> Signal:
-    tickets = options.tickets is not None
+    tickets, harm = options.tickets is not None, options.harm or Harm.EITHER
+    usual = default_must_see(options.min_effect, harm)
     step = options.step if options.step is not None else (TICKET_STEP if tickets else METRIC_STEP)
     return Signal(
         name=name,
         kind=options.kind or Kind.COUNT,
-        harm=options.harm or Harm.EITHER,
+        harm=harm,
         source=options.tickets or options.source or "",
         step=step,
         is_tickets=tickets,
         role=options.role or (Role.SUPPORTING if tickets else Role.REQUIRED),
         settle=options.settle,
         min_effect=options.min_effect,
-        must_see=options.must_see if options.must_see is not None else default_must_see(options.min_effect),
+        must_see=options.must_see if options.must_see is not None else usual,
         control=options.control,
         query=query.model_dump(mode="json", exclude_unset=True),
     )

@@ -85,13 +85,14 @@ class OpenMetrics:
         """As the port says, by one scrape; a counter's value is its newest bucket, if one is kept."""
         wanted = streams(_query(signal), signal.step)
         scrape = self._scrape(wanted)
-        warnings, counts, values = [], [], []
+        warnings, counts, values, missing = [], [], [], False  # missing: of a ratio one part is as bad as both
         for stream in wanted:
             samples = [sample for sample in scrape.samples if sample.name == stream.wanted.name]
             values = [sample.value for sample in samples if stream.wanted.matches(sample.labels)]
             counts.append(len(values))
             if not values:
-                zero = stream.wanted.events and stream.is_there(scrape, samples)
+                zero = stream.absent_is_zero or (stream.wanted.events and stream.is_there(scrape, samples))
+                missing |= not zero
                 warnings.append(f"no series matches {stream.wanted}{'; it counts as zero' if zero else ''}")
         if signal.step < self.interval:
             warnings.append(f"the step of {signal.step:g} s is finer than the scrape interval of {self.interval:g} s")
@@ -100,7 +101,8 @@ class OpenMetrics:
             one = len(values) == 1 or wanted[0].aggregate is not None
             value = aggregated(values, wanted[0].aggregate) if one else None
             warnings += [] if one else [_several(len(values))]
-        return Probe(value, 0.0 if any(counts) else None, counts[0] or counts[-1], self.interval, tuple(warnings))
+        matched = 0 if missing else counts[0] or counts[-1]
+        return Probe(value, 0.0 if matched else None, matched, self.interval, tuple(warnings))
 
     def import_openmetrics(self, lines: Iterable[str], signals: Sequence[Signal]) -> int:
         """As the port says. Samples of a series must ascend in time; series may stand in any order."""

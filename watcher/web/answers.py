@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -31,6 +32,21 @@ _STATUSES: dict[type[WatcherError], int] = {
     StoreUnavailableError: 503,
 }
 _RETRY_SECONDS = 5
+# By pydantic's type of problem; in braces what it says of it.
+_EXPECTED = MappingProxyType(
+    {
+        "missing": "a value",
+        "extra_forbidden": "no such key",
+        "model_attributes_type": "a JSON object, sent as application/json",
+        "string_type": "text",
+        "string_too_short": "text that is not empty",
+        "string_too_long": "text of at most {max_length} characters",
+        "int_parsing": "a whole number",
+        "float_parsing": "a number",
+        "greater_than_equal": "at least {ge:g}",
+        "less_than_equal": "at most {le:g}",
+    }
+)
 
 
 class ErrorView(BaseModel):
@@ -124,14 +140,9 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _expected(problem: dict[str, Any]) -> str:
-    if problem["type"] == "missing":
-        return "a value"
-    if problem["type"] == "extra_forbidden":
-        return "no such key"
-    if problem["type"] == "model_attributes_type":
-        return "a JSON object, sent as application/json"
-    if problem["type"] == "string_type":
-        return "text"
+    known = _EXPECTED.get(problem["type"])
+    if known is not None:
+        return known.format(**problem.get("ctx", {}))
     return str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
 
 

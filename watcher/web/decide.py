@@ -69,6 +69,7 @@ def stop(database: Database, watch_id: str, *, by: str, reason: str, now: float)
                 tx,
                 replace(order, state=RollbackState.REFUSED, updated_at=at, next_at=at, decided_by=by, detail=text),
             )
+            watches.log(tx, watch.id, now, "rollback_refused", text)
         watches.change(tx, replace(watch, state=WatchState.STOPPED, ended_at=now, next_look_at=None))
         watches.log(tx, watch.id, now, "stopped", f"by {by}: {reason}")
         return _existing(tx, watch_id)

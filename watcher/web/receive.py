@@ -110,7 +110,7 @@ def _store_event(
             watch_id = _begin(tx, deploy, service, received_at, answer, base_url, new=known is None)
             answer["watch_ids"].append(watch_id)
             if off > plan.CLOCK_TOLERANCE:
-                watches.log(tx, watch_id, received_at, "clock_ahead", f"of the deploy {answer['warning']}")
+                watches.log(tx, watch_id, received_at, "clock_ahead", answer["warning"])
     return True
 
 

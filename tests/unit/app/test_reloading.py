@@ -8,7 +8,7 @@ from typing import Any
 from support.made import deploy, service, signal, watch
 from support.sqlite_store import sqlite_store
 
-from watcher import reloading
+from watcher import reloading, settings
 from watcher.adapters import Adapters
 from watcher.errors import StoreUnavailableError
 from watcher.model.watch import WatchState
@@ -47,6 +47,21 @@ def test_only_watches_that_go_on_hold_on_to_something(tmp_path: Path) -> None:
             )
         assert [policy.name for policy in watches.open_policies(tx)] == ["a"]
     database.close()
+
+
+def test_a_rollback_target_that_changed_is_a_change_of_its_service(tmp_path: Path) -> None:
+    text = """
+sources: {prom: {kind: prometheus, url: "http://prometheus:9090"}}
+services:
+  a: {signals: &signals {m: {source: prom, kind: gauge, harm: up, query: up}}, rollback: {kind: webhook, url: "http://a/1"}}
+  b: {signals: *signals, rollback: {kind: webhook, url: "http://b/1"}}
+"""
+    file = tmp_path / "watcher.yaml"
+    file.write_text(text)
+    old = settings.load(str(file), {})
+    assert reloading.changes(old, settings.load(str(file), {})) == {"added": [], "removed": [], "changed": []}
+    file.write_text(text.replace("http://b/1", "http://b/2"))
+    assert reloading.changes(old, settings.load(str(file), {})) == {"added": [], "removed": [], "changed": ["b"]}
 
 
 def test_what_went_wrong_is_said_without_secrets() -> None:

@@ -209,6 +209,11 @@ def test_a_postgresql_store_that_was_brought_back_runs_no_program_twice(
 
 
 def test_a_store_that_is_none_cannot_be_settled(tmp_path: Path) -> None:
-    result = run(tmp_path, "restore", "--settle", store=f"path: {tmp_path / 'none' / 'watcher.db'}")
+    store = tmp_path / "watcher.db"
+    result = run(tmp_path, "restore", "--settle")
+    assert (result.exit_code, result.output) == (1, f"{store}: there is no such store\n")
+    assert not store.exists()
+    store.write_text("this is no database, whatever its name says" * 100)
+    result = run(tmp_path, "restore", "--settle")
     assert result.exit_code == 1
     assert "the store failed" in result.output

@@ -41,7 +41,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
 
 GOOD = """
 server:
-  tokens: [{name: ci, token: "${SECRET}", scopes: [deploy]}]
+  tokens: [{name: ci, token: "${SECRET}", scopes: [deploy, approve]}]
 hooks:
   ci: {kind: generic, token: "${SECRET}"}
 sources:

@@ -16,6 +16,7 @@ from support.web_server import APPROVE, READ, TOKENS, Running, serving_seeded
 from watcher.cli import explain, status
 from watcher.model.order import RollbackState
 from watcher.store import deploys, orders, watches
+from watcher.web import decide
 
 Invoke = Callable[..., Result]
 ISO = "%Y-%m-%dT%H:%M:%SZ"
@@ -52,6 +53,11 @@ def test_status_of_nothing_says_what_to_do() -> None:
     assert "watcher deploy --service" in status.table([], 0.0, None)
 
 
+def test_status_of_a_service_that_has_none_does_not_say_that_there_is_none_at_all(invoke: Invoke) -> None:
+    result = invoke("status", "--service", "chekout")
+    assert result.stdout == "No deploy of chekout is watched yet; without --service all are shown.\n"
+
+
 def test_explain_tells_everything(invoke: Invoke, seeded: Seeded) -> None:
     result = invoke("explain", seeded.waiting.id)
     text = re.sub(r"\s+", " ", result.stdout)
@@ -65,6 +71,15 @@ def test_explain_tells_everything(invoke: Invoke, seeded: Seeded) -> None:
     assert text.index("conversion: harm") < text.index("p95 latency: suspect") < text.index("tickets (supporting)")
     assert "approval_wanted: roll back to v42?" in text
     assert result.exit_code == 0
+
+
+def test_explain_does_not_say_that_a_watch_that_has_ended_goes_on(invoke: Invoke, seeded: Seeded) -> None:
+    assert "Window       until 20" in invoke("explain", seeded.waiting.id).stdout
+    stopped = decide.stop(seeded.database, seeded.waiting.id, by="mara", reason="a load test", now=seeded.now)
+    text = re.sub(r"\s+", " ", invoke("explain", stopped.id).stdout)
+    ended = time.strftime(ISO, time.gmtime(seeded.now))
+    assert f"the watch ended before, {ended} (" in text
+    assert "Window until" not in text
 
 
 def test_explain_names_a_source_that_failed(invoke: Invoke, seeded: Seeded) -> None:
@@ -118,6 +133,8 @@ def test_deploy_can_wait(invoke: Invoke) -> None:
     [
         (["--service", "chekout"], 5, "expected one of the services checkout, search"),
         (["--started-at", "yesterday"], 5, "started_at: expected"),
+        (["--started-at", "nan"], 5, "started_at: expected"),
+        (["--started-at", "-inf"], 5, "started_at: expected"),
         (["--link", "https://ci.example"], 2, "expected TITLE=URL"),
         (["--link", "a=javascript:x"], 5, "links.a: expected an http or https URL"),
     ],

@@ -82,6 +82,15 @@ def test_what_cannot_be_imported_is_one_line_and_status_1(import_: Import, sourc
     assert "Traceback" not in result.output
 
 
+def test_a_file_of_another_kind_is_one_line_too(import_: Import, tmp_path: Path) -> None:
+    import_("shop", history(1))
+    (tmp_path / "past.gz").write_bytes(b"\x1f\x8b\x08\x00")
+    arguments = ["import", "--config", str(tmp_path / "watcher.yaml"), "--source", "shop", str(tmp_path / "past.gz")]
+    result = CliRunner().invoke(cli, arguments)
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert result.stderr == f"{tmp_path / 'past.gz'}: not UTF-8 (expected OpenMetrics text); nothing was imported\n"
+
+
 def test_a_bad_configuration_is_named(import_: Import, tmp_path: Path) -> None:
     (tmp_path / "watcher.yaml").write_text("services: {}\nnonsense: 1\n")
     result = import_("shop", history(1))

@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from support.fault_server import Answer, FaultServer
 from support.history_server import configuration, orders
+from support.made_rehearsal import CONVERSION, rehearsal
 
 from watcher.cli.main import cli
 from watcher.cli.rehearse import text
@@ -72,6 +74,13 @@ def test_it_reads_judges_prints_and_stores(tmp_path: Path, shop: FaultServer) ->
     ]
     assert [line.split()[1] for line in lines[7:11]] == ["step", "ramp", "late", "spike"]
     assert all(len(line) <= 80 for line in lines[11:])
+
+
+def test_one_look_is_one() -> None:
+    made = rehearsal(signals=(replace(CONVERSION, looks=1.0, seconds=60.0), replace(CONVERSION, looks=1.5)))
+    lines = text(made, 110).splitlines()
+    assert "60 s, 1 look " in lines[3]
+    assert "9 min, 1.5 looks " in lines[4]
 
 
 def invoked(folder: Path, url: str, service: str) -> Result:

@@ -418,6 +418,22 @@ def test_a_refused_rollback_is_told_and_not_called(house: House) -> None:
     assert house.watch().state is WatchState.DONE
 
 
+@pytest.mark.parametrize("word", ["refuse", "stop"])
+def test_what_a_person_refused_stands_in_the_timeline_once(house: House, word: str) -> None:
+    house.plan(expires_at=NOW + 1800)
+    if word == "stop":
+        decide.stop(house.database, "w-1", by="mara", reason="a campaign", now=NOW)
+    else:
+        decide.decide(house.database, "w-1", approve=False, by="mara", reason="a campaign", now=NOW)
+    house.drain(NOW + 1)
+    with house.database.read() as tx:
+        refused = [each for each in watches.events_of(tx, "w-1") if each.event == "rollback_refused"]
+    assert len(refused) == 1
+    assert refused[0].at == NOW
+    assert "by mara: a campaign" in refused[0].text
+    assert house.topics() == [Topic.APPROVAL_REFUSED]
+
+
 @pytest.mark.parametrize("state", [WatchState.SUPERSEDED, WatchState.STOPPED])
 def test_a_watch_that_ended_meanwhile_rolls_nothing_back(house: House, state: WatchState) -> None:
     house.plan()

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support.made import service, signal, tickets
 from support.made_history import END, STEP, counts, ratio
-from support.made_rehearsal import rehearsal
+from support.made_rehearsal import CONVERSION, rehearsal
 
+from watcher import detect
 from watcher.engine import advice, injection, placebo, tally
 from watcher.engine.proportions import beyond, resolvable, share
+from watcher.model.decision import Reason
 from watcher.model.rehearsal import Extrapolated
 from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Kind
 
-HOUR = 3600.0
+HOUR, DAY = 3600.0, 86400.0
+
+
+def waves() -> Series:
+    """Four days with busy and with quiet hours."""
+    flat = counts(4, 200.0)
+    hour = np.sin(2 * np.pi * flat.times / DAY)
+    return replace(flat, values=np.round(flat.values * (1 + 0.5 * hour)))
 
 
 def step(series: Series, start: float) -> Floats:
@@ -59,8 +69,53 @@ def test_what_would_be_a_guess_is_not_extrapolated(scores: list[float]) -> None:
 
 def test_a_tail_too_thin_to_name_is_called_less_than_it() -> None:
     tail = Extrapolated(2e-4, 8.5e-7, 0.012)
-    text = " ".join(advice.sentences(rehearsal(extrapolated=tail)))
+    text = " ".join(advice.sentences(rehearsal(extrapolated=tail), {}))
     assert "in 0.02 % of deploys (less than 0.01 % to 1.2 %)" in text
+
+
+def test_what_so_few_placebos_do_not_prove_is_not_put_down_to_a_history_that_holds_enough() -> None:
+    few = " ".join(advice.sentences(rehearsal(extrapolated=None, windows=431, resolvable=0.0069), {}))
+    short = " ".join(advice.sentences(rehearsal(extrapolated=None), {}))
+    assert "all 431 that the history holds would resolve 0.69 %. So 1 % is not proved by so few placebos" in few
+    assert "So 1 % is not proved by this history" in short
+
+
+def test_placebos_that_are_not_healthy_say_why() -> None:
+    endings = {
+        ("healthy", Reason.NO_HARM): 5,
+        ("inconclusive", Reason.SUSPECT): 1,
+        ("inconclusive", Reason.TOO_LITTLE_TRAFFIC): 6,
+        ("regressed", Reason.SPIKE): 1,
+    }
+    made = rehearsal(outcomes={"healthy": 5, "regressed": 1, "inconclusive": 7})
+    assert advice.sentences(made, endings)[-1] == (
+        "They ended healthy in 5, inconclusive in 7 (too little traffic in 6; suspicious, but not certain in 1),"
+        " regressed in 1 (a burst of harm after the deploy)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("control", "helps"),
+    [
+        (None, "raise its min_effect, give it a control, or leave it out"),
+        ("west", "raise its min_effect, or leave it out"),
+    ],
+)
+def test_what_helps_a_signal_that_is_called_too_often(control: str | None, helps: str) -> None:
+    """Another role does not: harm in a supporting signal is harm."""
+    often = replace(CONVERSION, false_calls=share(8, 20, 20))
+    one = signal("conversion", control=control)
+    assert f"conversion is called too often on its own past: {helps}." in advice.for_signal(service(), one, often)
+
+
+def test_days_are_those_of_the_calendar() -> None:
+    """Two weeks touch fifteen of them."""
+    one = placebo.prepare(
+        service(signals=(signal("n", kind=Kind.COUNT),), window=HOUR), {"n": waves()}, END - 0.4 * DAY
+    )
+    learned = detect.learned(one.calibration, "n")
+    assert learned is not None
+    assert advice.basis(learned).endswith("against the same minutes of other days (4 calendar days)")
 
 
 def test_struck_out_events_leave_the_noise_of_fewer_events() -> None:
@@ -86,6 +141,27 @@ def test_a_numerator_never_passes_its_total() -> None:
     harmed = injection.inject(series, Kind.RATIO, 3.0, step(series, END - 86400), 7)
     assert harmed.totals is not None
     assert np.all(harmed.values <= harmed.totals)
+
+
+def test_a_fall_ends_at_the_loss_of_everything_whatever_a_rise_needed() -> None:
+    """A signal that both ways hurt is asked of both the same size, which may be more than there is."""
+    either = signal("p95", kind=Kind.LATENCY, harm=Harm.EITHER)
+    series = replace(counts(2, 200.0), values=counts(2, 200.0).values / 100)
+    one = placebo.prepare(service(signals=(either,), window=HOUR), {"p95": series}, END - HOUR)
+    rise, fall = (tally.harmed(one, either, turn, 1.5, "step")["p95"] for turn in (1, 0))
+    after = rise.times > END - HOUR
+    assert np.array_equal(rise.values[after], 2.5 * one.known["p95"].values[after])
+    assert not fall.values[after].any()
+    assert np.array_equal(fall.values[~after], one.known["p95"].values[~after])
+
+
+def test_the_most_that_was_tried_is_that_of_both_directions() -> None:
+    either = signal("orders", kind=Kind.COUNT, harm=Harm.EITHER)
+    policy = service(signals=(either,), window=HOUR)
+    one = placebo.prepare(policy, {"orders": counts(2, 200.0)}, END - HOUR)
+    unseen = [tally.Harmed(turn, one, {"step": np.inf}, seen=False, vetoed=False) for turn in (1, 0)]
+    (step_,) = tally.conclude(policy, tally.Tally(either, judged=2, harmed=unseen)).shapes
+    assert (step_.detectable, step_.tried) == (None, 10.0)
 
 
 def test_anything_else_is_scaled_and_gaps_stay_gaps() -> None:

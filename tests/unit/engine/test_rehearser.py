@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from sqlalchemy import delete
 from structlog.testing import capture_logs
 from support.fault_server import FaultServer
 from support.history_server import configuration, orders
@@ -16,8 +17,8 @@ from support.made_rehearsal import rehearsal
 from support.sqlite_store import sqlite_store
 
 from watcher.engine.rehearsal_process import RehearsalProcess
-from watcher.engine.rehearser import EVERY, LATER, LIMIT, SOON, Rehearser, Running, exposed
-from watcher.store import rehearsals
+from watcher.engine.rehearser import ASK, EVERY, LATER, LIMIT, SOON, Rehearser, Running, exposed
+from watcher.store import rehearsals, schema
 from watcher.store.database import Database
 
 NOW = 1_800_000_000.0
@@ -128,6 +129,20 @@ def test_what_found_no_room_for_a_placebo_is_tried_again_soon(stage: Stage, plac
     assert len(stage.begun) == 2
     stage.step(one, max(again, LATER) + 1)
     assert len(stage.begun) == 3
+
+
+def test_where_nothing_is_due_the_store_is_not_asked_at_every_step(stage: Stage) -> None:
+    one = stage.rehearser()
+    with stage.database.write() as tx:
+        for name in ("checkout", "search"):
+            rehearsals.add(tx, rehearsal(service=name, made_at=NOW))
+    stage.step(one, 1)
+    with stage.database.write() as tx:
+        tx.execute(delete(schema.rehearsals))  # nothing tells of it but the store
+    stage.step(one, ASK - 1)
+    assert stage.begun == []
+    stage.step(one, ASK + 1)
+    assert stage.names() == ["checkout"]
 
 
 def test_a_failure_only_postpones_and_the_others_go_on(stage: Stage) -> None:

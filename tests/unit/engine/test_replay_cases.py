@@ -219,3 +219,5 @@ def test_the_example_of_the_documentation_is_a_case() -> None:
 
 def test_a_larger_min_effect_raises_what_must_be_seen() -> None:
     assert parse_case(changed("signals.0.min_effect", 0.5)).signals[0].must_see == 0.75
+    assert parse_case(changed("signals.0.min_effect", 0.8)).signals[0].must_see == 1.0  # of a fall
+    assert parse_case(changed("signals.1.min_effect", 0.8)).signals[1].must_see == pytest.approx(1.2)

@@ -300,3 +300,11 @@ def test_the_command_says_it_in_one_line(house: House, tmp_path: Path) -> None:
     assert "1 of 4 looks reproduced; then the look at " in differs.stdout
     assert CliRunner().invoke(cli, [*arguments, "w-2"]).exit_code == 5
     assert CliRunner().invoke(cli, ["explain", "--replay", "w-1"]).exit_code == 2
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    config = str(configuration(tmp_path, "http://127.0.0.1:9"))
+    done = CliRunner().invoke(cli, ["explain", "--replay", "--config", config, "w-1"])
+    assert done.exit_code == 5
+    assert done.stderr.endswith("watcher.db: there is no such store\n")
+    assert not list(tmp_path.glob("*.db"))

@@ -16,8 +16,20 @@ class Asked(BaseModel):
 
 def test_an_expression_is_checked_when_it_is_configured() -> None:
     assert Asked(where="data[*].points").where == "data[*].points"
-    with pytest.raises(ValidationError, match="not a JMESPath expression"):
-        Asked(where="data[")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("data[", "Incomplete expression"),
+        ("'a", "Unclosed ' delimiter"),
+        ("a b", r'Unexpected token: b: Parse error at column 2, token "b" \(UNQUOTED_IDENTIFIER\)'),
+        ("[" * 5000, "maximum recursion depth exceeded"),
+    ],
+)
+def test_what_is_wrong_with_an_expression_is_said_once_and_whole(text: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=rf"not a JMESPath expression: {said} \["):
+        Asked(where=text)
 
 
 def test_it_finds_and_what_is_not_there_is_nothing() -> None:

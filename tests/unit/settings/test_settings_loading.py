@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from watcher import settings
 from watcher.errors import ConfigError
@@ -206,6 +208,15 @@ def test_a_signals_own_defaults(tmp_path: Path) -> None:
     assert (found.signal("m").min_effect, found.signal("m").must_see) == (0.03, 0.3)
 
 
+@pytest.mark.parametrize(("harm", "must_see"), [("down", 1.0), ("up", 1.2), ("either", 1.2)])
+def test_a_fall_that_must_be_seen_is_at_most_one_of_everything(tmp_path: Path, harm: str, must_see: float) -> None:
+    """Beyond that a deploy would be healthy of which not even a total loss would have shown."""
+    text = SMALL.replace("harm: up", f"harm: {harm}, min_effect: 80%")
+    assert text != SMALL
+    (signal,) = load(tmp_path, text).services["checkout"].signals
+    assert signal.must_see == pytest.approx(must_see)
+
+
 def test_a_service_without_match_is_found_by_its_name(tmp_path: Path) -> None:
     assert load(tmp_path, SMALL).services["checkout"].match == {"service": "checkout"}
 
@@ -220,10 +231,35 @@ def test_a_service_without_match_is_found_by_its_name(tmp_path: Path) -> None:
         ('{url: "postgresql://u:${ZENDESK_TOKEN}@db/w"}', "postgresql+psycopg://u:hush-zendesk-hush@db/w"),
         ('{url: "postgres://u@db/w"}', "postgresql+psycopg://u@db/w"),
         ('{url: "postgresql+psycopg://u@db/w"}', "postgresql+psycopg://u@db/w"),
+        ('{url: "postgresql:///w?host=/run/postgresql"}', "postgresql+psycopg:///w?host=/run/postgresql"),
+        ('{url: "postgresql://u:a/b#c?d%40e@[::1]:5432/w"}', "postgresql+psycopg://u:a/b#c?d%40e@[::1]:5432/w"),
     ],
 )
 def test_store(tmp_path: Path, text: str, url: str) -> None:
     assert load(tmp_path, f"store: {text}\n{SMALL}").store_url.get_secret_value() == url
+    make_url(url)
+
+
+@pytest.mark.parametrize("rest", ["u:hush@hush@db/w", "u:x@:hush@db:5432/w", "u@db:hush/w", "u@db:70000/w", "u@db:0/w"])
+def test_a_database_that_cannot_be_parsed_is_refused_before_anything_repeats_its_password(
+    tmp_path: Path, rest: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, f'store: {{url: "postgresql://{rest}"}}\n{SMALL}')
+    (problem,) = raised.value.problems
+    assert (problem.path, problem.message[:35]) == ("store.url", "not a database that can be used (ex")
+    assert "hush" not in str(raised.value)
+
+
+def test_a_store_that_no_file_can_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not a file name"):
+        load(tmp_path, f'store: {{path: "a\\0b"}}\n{SMALL}')
+
+
+@pytest.mark.parametrize("text", ['path: ":memory:"', 'url: "sqlite:///"', 'url: "sqlite:///:memory:"'])
+def test_a_store_that_a_restart_would_lose_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="kept in memory"):
+        load(tmp_path, f"store: {{{text}}}\n{SMALL}")
 
 
 @pytest.mark.parametrize(
@@ -320,7 +356,13 @@ defaults: {mode: ask}
     assert not load(tmp_path, text.replace("[read]", "[read, approve]")).warnings
     local = text.replace("0.0.0.0", "127.0.0.1")
     assert ["nobody can approve" in warning.message for warning in load(tmp_path, local).warnings] == [True]
-    assert not load(tmp_path, local.replace("https://watcher.example.com", "http://localhost:8080")).warnings
+    own = local.replace("https://watcher.example.com", "http://localhost:8080")
+    assert ["nobody can approve" in warning.message for warning in load(tmp_path, own).warnings] == [True]
+    assert not load(tmp_path, own.replace("[read]", "[read, approve]")).warnings
+    assert not load(tmp_path, re.sub("  tokens: .*", "", own)).warnings  # whoever is on this machine may
+    acts = own.replace("mode: ask", "mode: act")  # which asks beyond a budget
+    assert ["nobody can approve" in warning.message for warning in load(tmp_path, acts).warnings] == [True]
+    assert not load(tmp_path, own.replace("mode: ask", "mode: observe")).warnings
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:

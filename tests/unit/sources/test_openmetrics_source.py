@@ -335,6 +335,22 @@ def test_a_probe_tells_what_is_there_now(shop: Shop) -> None:
     assert fine.warnings == ("the step of 5 s is finer than the scrape interval of 15 s",)
 
 
+@pytest.mark.parametrize(("good", "total"), [("order_total", "sessions_total"), ("orders_total", "session_total")])
+def test_a_ratio_of_which_one_part_is_misspelt_matches_nothing(shop: Shop, good: str, total: str) -> None:
+    shop.lines = {"orders_total": 1, "sessions_total": 2}
+    probe = shop.source().probe(a_signal(Kind.RATIO, good=good, total=total), shop.now)
+    wrong = next(name for name in (good, total) if name not in shop.lines)
+    assert (probe.value, probe.age, probe.series) == (None, None, 0)
+    assert probe.warnings == (f"no series matches {wrong}",)
+
+
+def test_what_may_be_absent_counts_as_zero_in_a_probe_too(shop: Shop) -> None:
+    shop.lines = {"requests_total": 2}
+    signal = a_signal(Kind.RATIO, bad="errors_total", total="requests_total", absent="zero")
+    probe = shop.source().probe(signal, shop.now)
+    assert (probe.age, probe.series, probe.warnings) == (0.0, 1, ("no series matches errors_total; it counts as zero",))
+
+
 def test_a_signal_of_the_wrong_kind_is_told_when_it_is_fetched_and_stops_no_other(shop: Shop) -> None:
     wrong = a_signal(Kind.GAUGE, counter="orders_total")
     shop.run(3, steady(shop, orders_total=3), wrong, ORDERS)

@@ -223,20 +223,22 @@ def test_a_decision_that_is_malformed(shown: Running, shown_store: Seeded, body:
 
 
 @pytest.mark.parametrize(
-    ("path", "field"),
+    ("path", "field", "expected"),
     [
-        ("/api/v1/watches?limit=0", "limit"),
-        ("/api/v1/watches?limit=many", "limit"),
-        ("/api/v1/watches?before=nan", "before"),
-        ("/api/v1/watches?state=asleep", "state"),
-        ("/api/v1/watches/w-0044?wait=-1", "wait"),
-        ("/api/v1/watches/w-0044?wait=inf", "wait"),
-        ("/api/v1/watches/w-0044/chart?since=now", "since"),
+        ("/api/v1/watches?limit=0", "limit", "at least 1"),
+        ("/api/v1/watches?limit=201", "limit", "at most 200"),
+        ("/api/v1/watches?limit=many", "limit", "a whole number"),
+        ("/api/v1/watches?before=nan", "before", "a finite number"),
+        ("/api/v1/watches?state=asleep", "state", "'scheduled', "),
+        ("/api/v1/watches/w-0044?wait=-1", "wait", "at least 0"),
+        ("/api/v1/watches/w-0044?wait=inf", "wait", "a finite number"),
+        ("/api/v1/watches/w-0044/chart?since=now", "since", "a number"),
     ],
 )
-def test_a_query_that_is_malformed(shown: Running, path: str, field: str) -> None:
+def test_a_query_that_is_malformed(shown: Running, path: str, field: str, expected: str) -> None:
     answer = shown.get(path)
     assert (answer.status, answer.json()["field"]) == (400, field)
+    assert answer.json()["expected"].startswith(expected)
     assert answer.json()["error"] == f"{field}: expected {answer.json()['expected']}"
 
 
@@ -340,6 +342,8 @@ def test_the_api_speaks_plain_json(shown: Running) -> None:
         (b'{"reason": "x"}', "text/plain", "a JSON object, sent as application/json"),
         (b"[]", "application/json", "a JSON object, sent as application/json"),
         (b'{"reason": NaN}', "application/json", "text"),
+        (b'{"reason": ""}', "application/json", "text that is not empty"),
+        (b'{"reason": "%s"}' % (b"x" * 401), "application/json", "text of at most 400 characters"),
         (b'{"reason"', "application/json", "JSON"),
         (b"[" * 8_000, "application/json", "JSON in UTF-8"),
         (b"\xff", "application/json", "JSON in UTF-8"),

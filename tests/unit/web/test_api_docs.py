@@ -56,3 +56,26 @@ def test_the_commands_have_the_options_that_are_named() -> None:
     deploy = CliRunner().invoke(cli, ["deploy", "--help"]).output
     example = TEXT[TEXT.index("$ watcher deploy") : TEXT.index("--timeout 90m")]
     assert set(re.findall(r"--[a-z-]+", example)) <= set(re.findall(r"--[a-z-]+", deploy))
+
+
+def test_the_commands_that_exit_with_1_for_a_mistake_in_a_file_are_named(tmp_path: Path) -> None:
+    """Elsewhere 1 is a deploy that regressed."""
+    none, file = str(tmp_path / "none.yaml"), tmp_path / "file"
+    file.write_text("no JSON\n")
+    config = ["--config", none]
+    calls = {
+        "run": config,
+        "check-config": [none],
+        "import": [*config, "--source", "shop", str(file)],
+        "rehearse": [*config, "checkout"],
+        "backup": [*config, "x"],
+        "restore": [*config, "x"],
+        "replay": [str(file), "--jobs", "1"],
+    }
+    named = re.search(r"a command that only reads a file \(([^)]*)\)", TEXT)
+    assert named is not None
+    assert sorted(re.findall(r"`([^`]+)`", named[1])) == sorted(calls)
+    assert {name: CliRunner().invoke(cli, [name, *more]).exit_code for name, more in calls.items()} == dict.fromkeys(
+        calls, 1
+    )
+    assert CliRunner().invoke(cli, ["explain", "--replay", *config, "w-1"]).exit_code == 5

@@ -181,6 +181,16 @@ def test_the_forms_decide(daemon: Running, seeded: Seeded) -> None:
     assert daemon.form(f"{path}/explode", headers=HTML, reason="x").status == 404
 
 
+def test_the_window_of_a_watch_that_has_ended_does_not_go_on(daemon: Running, seeded: Seeded) -> None:
+    watch = seeded.waiting
+    path = f"/watches/{watch.id}"
+    assert re.search(r"Window (\d+ min, )?ends in", _text(_page(daemon, path)))
+    assert daemon.form(f"{path}/stop", headers=HTML, reason="a load test").status == 303
+    text = _text(_page(daemon, path))
+    assert re.search(r"Window \d+ (min|h); the watch ended before, (just now|\d+ s ago)", text), text
+    assert not re.search(r"\bends? +in\b|watched until in", text)
+
+
 def test_who_may_not_decide_is_told_how(seeded: Seeded) -> None:
     with serving_seeded(seeded, tokens=TOKENS) as running:
         page = _page(running, f"/watches/{seeded.waiting.id}")

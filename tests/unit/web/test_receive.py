@@ -183,7 +183,7 @@ def test_a_senders_clock_that_is_ahead_leaves_nothing_unwatched(database: Databa
     (one,) = off.body["watch_ids"]
     assert (found(database, one).finished_at, found(database, one).state) == (NOW, WatchState.SCHEDULED)
     with database.read() as tx:
-        assert "clock_ahead" in [entry.event for entry in watches.events_of(tx, one)]
+        assert {entry.event: entry.text for entry in watches.events_of(tx, one)}["clock_ahead"] == off.body["warning"]
     answer = send(database, event(version="v3", at=NOW + 600, finished_at=NOW + 600), now=NOW + 601)
     assert "warning" not in answer.body
     (two,) = answer.body["watch_ids"]

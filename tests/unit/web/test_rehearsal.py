@@ -9,8 +9,10 @@ from support.made_rehearsal import rehearsal
 from support.seeded_store import Seeded
 from support.web_server import Running
 
+from watcher.model.rehearsal import Share, SignalRehearsal
 from watcher.store import rehearsals
 
+NONE = Share(0, 0, 0, 0.0, 1.0)
 ROUTE = "/api/v1/services/{name}/rehearsal"
 
 
@@ -48,3 +50,15 @@ def test_the_page_shows_what_was_found_and_what_would_help(daemon: Running, seed
     assert "none up to 100 %" in text
     assert "<td>20 of 20 (83 % to 100 %)</td>" in text
     assert 'href="/services/checkout"' in daemon.get("/").text
+
+
+def test_the_page_says_of_a_signal_that_was_not_judged_why_and_not_that_its_harm_never_shows(
+    daemon: Running, seeded: Seeded
+) -> None:
+    blind = SignalRehearsal("p95", NONE, {"too_little_history": 12, "gaps": 8}, None, None, None, None, NONE)
+    with seeded.database.write() as tx:
+        rehearsals.add(tx, rehearsal(made_at=seeded.now, signals=(blind,)))
+    text = daemon.get("/services/checkout").text
+    assert "<td>8 gaps, 12 too little history</td>" in text
+    assert "never" not in text
+    assert text.count("<td>unknown</td>") == 4
