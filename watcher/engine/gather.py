@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -16,7 +16,6 @@ from watcher.engine import schedule
 from watcher.engine.asking import Answers, Ask, Observer, answers
 from watcher.engine.calibrating import Calibrate, calibrated
 from watcher.errors import ExternalError
-from watcher.model.decision import Outcome
 from watcher.model.series import Series, Window
 from watcher.model.service import Signal
 from watcher.model.watch import Watch, WatchState
@@ -212,8 +211,8 @@ class Gather:
     def _without_incidents(self, watch: Watch, histories: Mapping[str, Series]) -> Mapping[str, Series]:
         """The histories with the times of earlier regressed deploys blanked: what was wrong then is not normal."""
         with self._database.read() as tx:
-            past = watches.history(tx, watch.service, watch.environment)
-        spans = incidents([bad for bad in past if bad.id != watch.id])
+            since = watch.started_at - watch.policy.history
+            spans = watches.incidents(tx, watch.service, since, watch.environment)
         return {name: blanked(series, spans) for name, series in histories.items()} if spans else histories
 
 
@@ -223,11 +222,6 @@ def _continue(gathered: Gathered, newer: Mapping[str, Series]) -> None:
         final, known, waiting = _final(series), gathered.recent.get(name), gathered.fresh.get(name)
         gathered.recent[name] = final if known is None else known.joined(final)
         gathered.fresh[name] = final if waiting is None else waiting.joined(final)
-
-
-def incidents(past: Iterable[Watch]) -> list[tuple[float, float]]:
-    """From when to when earlier deploys did harm: what was wrong then is not normal."""
-    return [(bad.started_at, bad.ended_at or bad.ticket_until) for bad in past if bad.outcome is Outcome.REGRESSED]
 
 
 def _final(series: Series) -> Series:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from watcher.engine.gather import blanked, incidents
-from watcher.engine.placebo import length
+from watcher.engine.gather import blanked
 from watcher.engine.rehearse import LIMIT, PLACEBOS, rehearse
 from watcher.errors import ExternalError
 from watcher.kit import clock
 from watcher.model.rehearsal import Rehearsal
 from watcher.model.series import Series, Window
 from watcher.model.service import Service
-from watcher.model.watch import Watch
 from watcher.ports import MetricSource
 from watcher.store import rehearsals, watches
-from watcher.store.database import Database, Tx
-
-_PAGE = 200  # watches that are read at once
+from watcher.store.database import Database
 
 
 def rehearse_service(
@@ -37,7 +33,7 @@ def rehearse_service(
     """
     began = clock.monotonic()
     with database.read() as tx:
-        spans = incidents(_past(tx, service, now))
+        spans = watches.incidents(tx, service.name, now - service.history)
         earlier = rehearsals.recent(tx, service.name)
     history = {name: blanked(series, spans) for name, series in _histories(sources, service, now).items()}
     made = rehearse(
@@ -53,18 +49,6 @@ def rehearse_service(
     with database.write() as tx:
         rehearsals.add(tx, made)
     return made
-
-
-def _past(tx: Tx, service: Service, now: float) -> Iterator[Watch]:
-    """Every watch that lies in the history, however many there are; what was opened at one moment comes together."""
-    since = now - service.history - length(service) - service.recovery_window
-    before = None
-    while page := watches.listing(tx, limit=_PAGE, service=service.name, before=before):
-        before = page[-1].created_at
-        yield from (watch for watch in page if watch.created_at > before)
-        yield from watches.listing(tx, service=service.name, at=before)
-        if before < since:
-            return
 
 
 def _histories(sources: Mapping[str, MetricSource], service: Service, now: float) -> dict[str, Series]:

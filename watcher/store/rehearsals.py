@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from functools import lru_cache
 
 from sqlalchemy import delete, func, insert, select
 
@@ -12,6 +13,7 @@ from watcher.store.database import Tx
 from watcher.store.schema import rehearsals
 
 _KEPT = 30
+_READ = 10_000  # some kilobytes each; of fewer than there are services, each would be read anew at every scrape
 
 
 def add(tx: Tx, rehearsal: Rehearsal) -> None:
@@ -49,11 +51,13 @@ def latest_of_all(tx: Tx, services: Container[str] | None = None) -> Mapping[str
     query = select(table.service, table.data).join(
         newest, (table.service == newest.c.service) & (table.made_at == newest.c.made_at)
     )
-    return {
-        service: codec.load(Rehearsal, data)
-        for service, data in tx.execute(query)
-        if services is None or service in services
-    }
+    return {service: _rehearsal(data) for service, data in tx.execute(query) if services is None or service in services}
+
+
+@lru_cache(_READ)
+def _rehearsal(data: str) -> Rehearsal:
+    """Read once: it is frozen, and asked for at every scrape."""
+    return codec.load(Rehearsal, data)
 
 
 def latest_times(tx: Tx) -> Mapping[str, tuple[float, int]]:

@@ -130,6 +130,17 @@ def regressed_versions(tx: Tx, service: str, environment: str) -> frozenset[str]
     return frozenset(tx.execute(query.distinct()).scalars())
 
 
+def incidents(tx: Tx, service: str, since: float, environment: str | None = None) -> list[tuple[float, float]]:
+    """From when to when deploys of a service did harm that went on after `since`, in one environment or in all."""
+    end = func.coalesce(watches.c.ended_at, watches.c.ticket_until)
+    query = select(watches.c.started_at, end).where(
+        watches.c.service == service, watches.c.outcome == Outcome.REGRESSED.value, end > since
+    )
+    if environment is not None:
+        query = query.where(watches.c.environment == environment)
+    return [(start, stop) for start, stop in tx.execute(query.order_by(watches.c.started_at))]
+
+
 def count_by_state(tx: Tx) -> Mapping[str, int]:
     query = select(watches.c.state, func.count().label("number")).group_by(watches.c.state)
     return {row.state: row.number for row in tx.execute(query)}

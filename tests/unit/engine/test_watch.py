@@ -16,8 +16,9 @@ from support.made import deploy, service, signal, watch
 from support.orders import an_order
 from support.sqlite_store import sqlite_store
 
+from watcher import detect
 from watcher.engine import schedule
-from watcher.engine.gather import Gather
+from watcher.engine.gather import Gather, blanked
 from watcher.engine.watch import Watcher
 from watcher.errors import ExternalError, Fault
 from watcher.model.decision import Outcome, Reason
@@ -419,8 +420,11 @@ def test_what_waits_for_a_person_is_not_ended_by_looks_that_are_caught_up(house:
     assert exposed is frozen
 
 
-def test_an_earlier_incident_is_not_taken_for_normal(house: House) -> None:
-    """The same harm within the history, known from an earlier verdict, is blanked before calibrating."""
+@pytest.mark.parametrize("since", [0, 60])
+def test_an_earlier_incident_is_not_taken_for_normal(house: House, since: int) -> None:
+    """The same harm within the history, known from an earlier verdict, is blanked before calibrating, however many
+    deploys came since.
+    """
     past = START - 7200.0
     house.shop.worse_from, house.shop.better_from = past, past + 3600
     with house.database.write() as tx:
@@ -429,6 +433,16 @@ def test_an_earlier_incident_is_not_taken_for_normal(house: House) -> None:
         watches.open_watch(tx, replace(bad, state=WatchState.DONE, outcome=Outcome.REGRESSED, next_look_at=None))
         order = an_order(rollback_id="r-0", watch_id="w-0")
         orders.add(tx, Order("r-0", "w-0", "checkout", order, RollbackState.VERIFIED, past, past, None))
+        for number in range(1, since + 1):
+            deploys.put(tx, deploy(id=f"d-0-{number}", identity=f"0-{number}"))
+            times = dict.fromkeys(("started_at", "finished_at", "ended_at"), past + 3600 + number)
+            fine = replace(bad, id=f"w-0-{number}", deploy_id=f"d-0-{number}", **times)
+            watches.open_watch(tx, replace(fine, state=WatchState.DONE, outcome=Outcome.HEALTHY, next_look_at=None))
     open_watch(house)
     done = house.look(START + WINDOW + 30)
     assert done.outcome is Outcome.HEALTHY, done.sentence
+    (conversion,) = done.policy.signals
+    history = house.shop.fetch(conversion, Window(START - DAYS * 86400, START, STEP))
+    quiet = detect.calibrate(done.plan, {"conversion": blanked(history, [(past, past + 3600)])})
+    with house.database.read() as tx:
+        assert looks.calibration(tx, done.id) == quiet.to_bytes()
