@@ -36,6 +36,7 @@ def load(path: str, environ: Mapping[str, str]) -> Settings:
     if server is None or store is None:
         raise AssertionError("a section without a value has a problem")
     _check_approvers(server, services, report)
+    _check_told(services, report)
     return Settings(
         file=path,
         server=server,
@@ -57,6 +58,14 @@ def _check_approvers(server: Server, services: Iterable[Service], report: Report
     free = server.loopback and not server.tokens
     if asks and not free and "approve" not in scopes:
         report.warn(("server", "tokens"), f"nobody can approve a rollback of {asks}: no token has the scope approve")
+
+
+def _check_told(services: Iterable[Service], report: Report) -> None:
+    """Whoever is to approve, or to go on where a rollback did not, has to hear of it."""
+    able = (service for service in services if service.mode is not Mode.OBSERVE)
+    silent = next((service.name for service in able if not service.notify), None)
+    if silent:
+        report.warn(("services", silent), "nobody is told when a rollback is wanted, made or fails: it has no `notify`")
 
 
 def _top(value: object, report: Report) -> dict[str, dict[str, Any]]:

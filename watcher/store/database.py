@@ -61,6 +61,7 @@ class Database:
         )  # told once of a row that is not understood
         self._noticed: set[str] = set()
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
+        self._file = make_url(url).database if self._sqlite else None
         self.clock = SharedClock()
         self._writing = Lock()  # SQLite has one writer: queue here rather than poll its lock
         self._engine = sqlite_engine(url) if self._sqlite else postgresql_engine(url)
@@ -71,7 +72,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """A transaction that only reads."""
-        with _translated(), self._engine.connect() as connection, connection.begin():
+        with _translated(self._file), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -81,7 +82,7 @@ class Database:
         Such transactions run one after another, over all replicas, so that each may decide from what it reads. With
         `alone` False it runs beside them: for writes that add rows, or change rows under a lease or a fence.
         """
-        with _translated():
+        with _translated(self._file):
             if not self._sqlite:
                 with (self._alone if alone else self._engine).begin() as connection:
                     if alone:
@@ -112,7 +113,7 @@ class Database:
     def _upgraded(self) -> Schema:
         from watcher.store import migrating  # noqa: PLC0415  # a quarter of a second that a current schema need not pay
 
-        with _translated(), self._immediate.connect() as connection:
+        with _translated(self._file), self._immediate.connect() as connection:
             if not self._sqlite:
                 connection.execute(text("set local lock_timeout = 0"))
                 connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -159,14 +160,16 @@ _locked: dict[Any, Any] = {}
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(file: str | None) -> Iterator[None]:
+    """Errors of the driver in its own words, on one line; SQLite's do not name the file."""
     try:
         yield
     except IntegrityError:
         raise
     except DBAPIError as error:
         # The driver's own words only: the statement's parameters may hold customers' data.
-        words = f"the store failed: {type(error.orig).__name__}: {error.orig}"
+        words = f"the store failed: {type(error.orig).__name__}: {' '.join(str(error.orig).split())}"
+        words += f" ({file})" if file else ""
         raise StoreUnavailableError(words, permanent=not _may_pass(error)) from None
     except SQLAlchemyError as error:
         raise StoreUnavailableError(f"the store failed: {type(error).__name__}") from None

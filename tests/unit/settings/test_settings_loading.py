@@ -350,7 +350,8 @@ server:
   listen: "0.0.0.0:8080"
   external_url: https://watcher.example.com
   tokens: [{name: page, token: a-token-of-its-own, scopes: [read]}]
-defaults: {mode: ask}
+notifiers: {log: {kind: log}}
+defaults: {mode: ask, notify: [log]}
 """ + SMALL.replace("    signals:", "    rollback: {kind: command, argv: [/bin/true]}\n    signals:")
     assert ["nobody can approve" in warning.message for warning in load(tmp_path, text).warnings] == [True]
     assert not load(tmp_path, text.replace("[read]", "[read, approve]")).warnings
@@ -363,6 +364,15 @@ defaults: {mode: ask}
     acts = own.replace("mode: ask", "mode: act")  # which asks beyond a budget
     assert ["nobody can approve" in warning.message for warning in load(tmp_path, acts).warnings] == [True]
     assert not load(tmp_path, own.replace("mode: ask", "mode: observe")).warnings
+
+
+@pytest.mark.parametrize(("mode", "warned"), [("observe", False), ("ask", True), ("act", True)])
+def test_rollbacks_of_which_nobody_is_told_are_warned_of(tmp_path: Path, mode: str, warned: bool) -> None:
+    rollback = "    rollback: {kind: command, argv: [/bin/true]}\n    signals:"
+    text = f"notifiers: {{log: {{kind: log}}}}\ndefaults: {{mode: {mode}}}\n" + SMALL.replace("    signals:", rollback)
+    found = load(tmp_path, text).warnings
+    assert [(each.path, "nobody is told" in each.message) for each in found] == [("services.checkout", True)] * warned
+    assert not load(tmp_path, text.replace("mode:", "notify: [log], mode:")).warnings
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -237,3 +238,9 @@ def test_a_broken_database_is_one_error_without_the_data(tmp_path: Path) -> None
         deploys.delivery(tx, "secret-key")
     assert "secret-key" not in str(caught.value)
     store.close()
+
+
+def test_an_error_names_the_file(tmp_path: Path) -> None:
+    missing = tmp_path / "no" / "watcher.db"
+    with pytest.raises(StoreUnavailableError, match=rf"unable to open database file \({re.escape(str(missing))}\)"):
+        Database(f"sqlite:///{missing}").migrate()
