@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import math
+import sqlite3
 import sys
 import tempfile
 import time
@@ -138,7 +139,8 @@ def _begin(daemon: Daemon, names: Sequence[str]) -> tuple[float, float]:
 
 def _looked_at(daemon: Daemon, prometheus: PrometheusServer, seconds: float, load: Load) -> Row:
     process, server = psutil.Process(daemon.pid), _process_of(prometheus)
-    while _lags(daemon).get(math.inf, 0.0) < load.watches:  # what a restart forgot is read from the store again
+    now = time.time()
+    while _not_looked_at(daemon.store, now):  # what a restart forgot is read from the store again
         time.sleep(_SCRAPED)
     _settle(daemon, load.watches)
     before, cpu, server_cpu, queries = _lags(daemon), _cpu(process), _cpu(server), _queries(prometheus)
@@ -158,6 +160,14 @@ def _looked_at(daemon: Daemon, prometheus: PrometheusServer, seconds: float, loa
         memory=(_memory(daemon) - load.idle) / load.watches,
         share=spent / (time.monotonic() - began),
     )
+
+
+def _not_looked_at(store: Path, since: float) -> int:
+    """How many watches no look was made at since then."""
+    query = "select count(*) from watches where coalesce(last_look_at, 0) < ? and next_look_at is not null"
+    with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+        found: int = connection.execute(query, (since,)).fetchone()[0]
+    return found
 
 
 def _settle(daemon: Daemon, watches: int) -> None:
