@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from watcher.detect.fitting import LASTING, MARGIN, SHORT, Judge, signs
-from watcher.detect.statistics import CLIP, signed_root
+from watcher.detect.statistics import CLIP, TINY, signed_root
 from watcher.model.series import Floats
 from watcher.model.service import Harm
 
@@ -57,16 +57,15 @@ def _least(judge: Judge, w: Floats, information: Floats, bar: Floats, spike: flo
     reach = np.append(np.maximum(information, 1e-12), float(w.max()) ** 2)
     bars = np.append(bar, spike)
     low, high = np.full(len(bars), 1e-5), np.full(len(bars), 1e4)
+    largest, fence = np.maximum(np.maximum.accumulate(w), TINY), np.full(len(w), CLIP / judge.model.scale)
     for _ in range(20):
         middle = np.sqrt(low * high)
-        ok = _root(judge, middle, reach, sign) >= bars
+        counted = middle
+        if not judge.model.noise.counts:  # of large lasting deviations the scan takes less; a spike counts whole
+            counted = np.append(judge.shape.counted(middle[:-1] * largest, fence) / largest, middle[-1])
+        ok = _root(judge, counted, reach, sign) >= bars
         high, low = np.where(ok, middle, high), np.where(ok, low, middle)
-    lasting = high[:-1]
-    if not judge.model.noise.counts:
-        clipped = lasting * np.maximum.accumulate(w) > CLIP
-        needed = (bar / CLIP) ** 2
-        lasting = np.where(clipped & (np.arange(1, len(bar) + 1) < needed), 1e4, lasting)
-    return float(lasting.min()), float(high[-1])
+    return float(high[:-1].min()), float(high[-1])
 
 
 def _root(judge: Judge, change: Floats, information: Floats, sign: float) -> Floats:

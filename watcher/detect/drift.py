@@ -37,11 +37,11 @@ class Drift:
 
 
 def fit_drift(
-    level: Floats, starts: Ints, looks: int, signs: Sequence[float], independent: float
+    level: Floats, starts: Ints, looks: int, signs: Sequence[float], independent: float, trust: float, *, bounded: bool
 ) -> tuple[Drift, Floats]:
     """How `level`, as of each bucket of the history, shape (n,), drifts in windows that begin at `starts`, shape (p,).
 
-    Also the largest drift in each of the windows, shape (p,).
+    Also the largest drift in each of the windows, shape (p,). `trust` and `bounded`: see `fit_tail`.
     """
     after = starts[:, None] + np.arange(looks)
     # What lies before the history is taken to have been level.
@@ -50,7 +50,7 @@ def fit_drift(
     spread = _spread(np.concatenate(drifts)) if len(starts) else np.ones(looks)
     largest = np.max([(each / spread).max(axis=1, initial=0.0) for each in drifts], axis=0)
     newest = level[np.maximum(len(level) - np.arange(1, looks + 1), 0)]
-    return Drift(newest, spread, fit_tail(largest, 1.3 * independent, Growth.SQUARE)), largest
+    return Drift(newest, spread, fit_tail(largest, 1.3 * independent, Growth.SQUARE, trust, bounded=bounded)), largest
 
 
 def _drift(now: Floats, start: Floats, then: Floats) -> Floats:

@@ -12,7 +12,7 @@ from watcher.detect.baseline import Ints
 from watcher.detect.drift import Drift, fit_drift
 from watcher.detect.modelling import Model, Past
 from watcher.detect.path import Path, follow
-from watcher.detect.statistics import Shape, growing, harmful, pulled, scan, shape_of
+from watcher.detect.statistics import Shape, growing, harmful, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -147,19 +147,22 @@ def fit_judge(
     np.add.at(covered, starts + looks, -1.0)
     independent = float(np.count_nonzero(np.cumsum(covered)[:-1] > 0)) / looks
     counts = model.noise.counts
-    shape = shape_of(response, (0.0, 0.0), counts)
-    deviations = [growing(sign * w * pulled(one, high), w * w, shape, sign) for sign, one in towards.items()]
-    shape = shape_of(response, _inflation(deviations, independent), counts)
+    shape = shape_of(response, (0.0, 0.0), counts, not past.still)
+    deviations = [growing(sign * w * shape.counted(one, high), w * w, shape, sign) for sign, one in towards.items()]
+    shape = shape_of(response, _inflation(deviations, independent), counts, not past.still)
     scans = [scan(one, w, high, shape, sign) for sign, one in towards.items()]
     main = np.max([one.main.max(axis=1, initial=-9.0) for one in scans], axis=0)
     spike = np.max([one.spike.max(axis=1, initial=-9.0) for one in scans], axis=0)
     # Sums of a few events are far from normal: there the history's own maxima say more than what is known of sums.
     trust = min(max(past.events / SPARSE, LEAST_TRUST), 1.0)
-    main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE, trust)
-    spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG)
+    usual, bounded = 1.0, not past.still
+    if past.still:  # no scatter to be measured by: how far it went when it moved is all there is to know
+        trust = usual = LEAST_TRUST
+    main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE, trust, bounded=bounded)
+    spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG, usual, bounded=bounded)
     overlap = shared(np.maximum(stronger(main_tail, spike_tail, main, spike), 0.0), independent, 1.0)
     path = follow(model.forecast, model.memory, looks)
-    drift, drifts = fit_drift(past.recent, starts, looks, signs(harm), independent)
+    drift, drifts = fit_drift(past.recent, starts, looks, signs(harm), independent, usual, bounded=bounded)
     judge = Judge(model, shape, path, main_tail, spike_tail, drift, float(local[-1]), overlap, independent, control)
     return judge, Quiet(past.first + starts, judge.evidence(main, spike, drifts), independent)
 

@@ -18,6 +18,7 @@ from watcher.model.series import Floats
 from watcher.model.service import Kind
 
 SLACK = 0.5  # s.d., at least
+STILL = 0.5  # share of buckets
 FEW = 10.0  # events in a bucket: with fewer a median of buckets tells no level
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 
@@ -62,7 +63,8 @@ class Past:
 
     `scatter` are running sums, shape (2, n + 1): of the busy buckets' deviations without their signs, and of how many
     those are. `certain` is the share of the noise that independent events have by nature: no hour is quieter than that;
-    `events` is how many of them a bucket usually holds.
+    `events` is how many of them a bucket usually holds. `still`: most buckets hold the very same value, as a percentile
+    read off a histogram does.
     """
 
     first: int
@@ -77,6 +79,7 @@ class Past:
     scatter: Floats
     certain: float
     events: float
+    still: bool
 
 
 def upper_fence(noise: Noise, sd: Floats, base: float) -> Floats:
@@ -126,7 +129,7 @@ def fit_model(
     certain = _certain(noise, lift(noise, expected, fitted.level)[known], sd[known] * scale_eps, grid, known)
     past = Past(
         grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, fitted.recent,
-        _scatter(eps, w_eps), certain, events,
+        _scatter(eps, w_eps), certain, events, _is_still(noise, grid),
     )  # fmt: skip
     return model, past
 
@@ -144,6 +147,11 @@ def _events(noise: Noise, expected: Floats, grid: Grid, known: NDArray[np.bool_]
     events = moments(noise, expected, None if grid.totals is None else grid.totals[known])[1]
     busy = events[active(events)]
     return float(np.median(busy)) / noise.event if noise.counts and noise.event > 0 and len(busy) else math.inf
+
+
+def _is_still(noise: Noise, grid: Grid) -> bool:
+    values = grid.values[~np.isnan(grid.values)]
+    return bool(not noise.counts and len(values) and np.mean(values == np.median(values)) > STILL)
 
 
 def _certain(noise: Noise, level: Floats, sd: Floats, grid: Grid, known: NDArray[np.bool_]) -> float:

@@ -36,6 +36,7 @@ class Shape:
         spread: s.d. of a deviation over L buckets: what the forecast left unexplained, shape (m,).
         price: of the stretch from the deploy to each look, shape (m,).
         counts: whether sums are skewed like those of counts.
+        pulls: whether a bucket far beyond the fence says more than one at it.
     """
 
     response: Floats
@@ -43,9 +44,14 @@ class Shape:
     spread: Floats
     price: Floats
     counts: bool
+    pulls: bool
+
+    def counted(self, eps: Floats, high: Floats) -> Floats:
+        """Innovations as far as they count in lasting stretches; `high` is their upper fence."""
+        return pulled(eps, high) if self.pulls else np.clip(eps, -CLIP, high)
 
 
-def shape_of(response: Floats, inflation: tuple[float, float], counts: bool) -> Shape:
+def shape_of(response: Floats, inflation: tuple[float, float], counts: bool, pulls: bool = True) -> Shape:
     """`inflation` is `a, b` of the spread `exp(a + b ln L)`."""
     looks = np.arange(1, len(response) + 1)
     rest = np.ones(len(response))
@@ -54,7 +60,7 @@ def shape_of(response: Floats, inflation: tuple[float, float], counts: bool) -> 
     # forecast soon follows a change, most of what there is to know of one since the deploy is known at once.
     known = np.cumsum(response * response)
     price = LEVEL * ((known / known[-1]) ** (SHAPE - 0.5) - 1)
-    return Shape(response, rest, np.exp(inflation[0] + inflation[1] * np.log(looks)), price, counts)
+    return Shape(response, rest, np.exp(inflation[0] + inflation[1] * np.log(looks)), price, counts, pulls)
 
 
 def signed_root(total: Floats, information: Floats, sign: float, counts: bool, least: float = -math.inf) -> Floats:
@@ -100,7 +106,7 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Sca
     if len(eps) == 1:
         return _scan_one(eps[0], w[0], high[0], shape, sign)
     width = eps.shape[1]
-    weighted = w * pulled(eps, high)
+    weighted = w * shape.counted(eps, high)
     if sign < 0:
         weighted = -weighted
     squares = w * w
@@ -175,7 +181,7 @@ def _scan_one(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -
     at = _stretches(width, len(shape.response))
     values, sums = np.empty((3, width)), np.zeros((3, width + 1))
     harm = sign * w
-    np.multiply(harm, pulled(eps, high), out=values[0])
+    np.multiply(harm, shape.counted(eps, high), out=values[0])
     np.multiply(harm, eps, out=values[1])
     np.multiply(w, w, out=values[2])
     values.cumsum(axis=1, out=sums[:, 1:])

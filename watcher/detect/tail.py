@@ -79,7 +79,7 @@ def _quantile(ranked: Floats, share: float) -> float:
     return float(one + (two - one) * (place - low))
 
 
-def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 1.0) -> Tail:
+def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 1.0, *, bounded: bool = True) -> Tail:
     """The tail of window maxima.
 
     Args:
@@ -87,6 +87,7 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 
         independent: how many windows' worth of history they hold.
         growth: see `Growth`.
         trust: share of its usual weight that what is known of such maxima in general has.
+        bounded: whether one incident is kept from speaking for all windows.
     """
     prior_weight, prior_mean, least = PRIOR[growth]
     prior_weight *= trust
@@ -96,7 +97,7 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 
     threshold = max(_quantile(ranked, 1 - EXCEEDING), least)
     above = ranked[ranked > threshold]
     wild = max(threshold / NORMAL, 1.0) ** 2 if growth is Growth.SQUARE else 1.0
-    excess = np.minimum(_grow(growth, above) - _grow_one(growth, threshold), MOST[growth] * wild)
+    excess = np.minimum(_grow(growth, above) - _grow_one(growth, threshold), MOST[growth] * wild if bounded else np.inf)
     count = independent * len(above) / len(ranked)
     mean = float(excess.mean()) if len(above) else 0.0
     # Counts pile up on single values: what reaches the threshold may be more than what exceeds it.

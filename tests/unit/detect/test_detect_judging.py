@@ -83,6 +83,20 @@ def test_latency_going_up() -> None:
     assert last.effect == pytest.approx(0.3, abs=0.08)
 
 
+@pytest.mark.parametrize(
+    ("looks", "stays", "called"), [(8, False, False), (8, True, True), (60, False, False), (60, True, True)]
+)
+def test_a_percentile_that_hardly_ever_leaves_its_value(looks: int, stays: bool, called: bool) -> None:
+    """As read off a histogram: 4.8 ms, and a dozen times a day something larger."""
+    at, rng = times(days=3.0, looks=looks), np.random.default_rng(7)
+    values = np.where(rng.random(len(at)) < 12 / 1440, 0.0048 * np.exp(rng.uniform(0.05, 1.0, len(at))), 0.0048)
+    values[at > DEPLOY] = 0.0048
+    values[at > DEPLOY if stays else at == DEPLOY + 240] = 0.0053 if stays else 0.0085
+    p95 = signal("p95", Kind.LATENCY, Harm.UP)
+    last = watched(plan(p95, looks=looks), {"p95": series(at, values)}, every=looks)[-1].of("p95")
+    assert (last.state is State.ALARM) is called, last
+
+
 def test_a_spike_of_one_minute_is_called_a_spike() -> None:
     quiet = orders(7)
     values = quiet.values.copy()
