@@ -20,7 +20,7 @@ MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
 @pytest.mark.postgresql
 @pytest.mark.timeout(int(MINUTES * 60 + 600))
 def test_faults_at_random(tmp_path: Path) -> None:
-    number = int(MINUTES * 60 / PAUSE) + 1
+    number = int(2 * MINUTES * 60 / PAUSE) + 1  # half a pause is the least that a step takes
     with surroundings() as around, replicas(tmp_path, around.config(names(number)), 3) as fleet:
         chaos = Chaos(fleet, around, random.Random(7))
         chaos.rages(MINUTES * 60)

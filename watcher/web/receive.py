@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from watcher.store import deploys, orders, watches
 from watcher.store.database import Tx
 from watcher.store.orders import Order
 from watcher.web.batches import Batches
+
+_SHOWN = 20  # names of services in an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def _store_event(
     if not matched:
         answer["unwatched"] = {
             "reason": "no configured service matches this deploy; it is recorded as unwatched",
-            "expected": f"one of the services {', '.join(services.names) or '(none is configured)'}",
+            "expected": f"one of the services {_listed(services.names)}",
         }
         return True
     if deploy.phase is Phase.FINISHED:
@@ -112,6 +115,12 @@ def _store_event(
             if off > plan.CLOCK_TOLERANCE:
                 watches.log(tx, watch_id, received_at, "clock_ahead", answer["warning"])
     return True
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names of services to be read by a person: of a fleet, the first few."""
+    shown = ", ".join(names[:_SHOWN]) or "(none is configured)"
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
 
 
 def _begin(

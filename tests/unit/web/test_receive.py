@@ -119,6 +119,14 @@ def test_a_deploy_of_no_known_service_is_kept_as_unwatched(database: Database, v
     assert kept.services == ()
 
 
+def test_of_a_fleet_a_few_services_are_named(database: Database) -> None:
+    fleet = {name: service(name) for name in (f"s{number:04}" for number in range(1000))}
+    parsed = Parsed((event(attributes={"service": "billing"}),))
+    answer = receive(database, fleet, "ci", parsed, b"{}", NOW, vendor=False)
+    assert answer.body["expected"].startswith("one of the services s0000, s0001, ")
+    assert answer.body["expected"].endswith(", s0019 and 980 more")
+
+
 def told(database: Database, watch_id: str) -> list[tuple[Topic, Severity, bool, str]]:
     """Topic, severity, whether it ends the alert, and the sentence of every note of a watch."""
     with database.read() as tx:
