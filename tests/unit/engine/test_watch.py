@@ -435,7 +435,7 @@ def test_an_earlier_incident_is_not_taken_for_normal(house: House, since: int) -
         orders.add(tx, Order("r-0", "w-0", "checkout", order, RollbackState.VERIFIED, past, past, None))
         for number in range(1, since + 1):
             deploys.put(tx, deploy(id=f"d-0-{number}", identity=f"0-{number}"))
-            times = dict.fromkeys(("started_at", "finished_at", "ended_at"), past + 3600 + number)
+            times: dict[str, Any] = dict.fromkeys(("started_at", "finished_at", "ended_at"), past + 3600 + number)
             fine = replace(bad, id=f"w-0-{number}", deploy_id=f"d-0-{number}", **times)
             watches.open_watch(tx, replace(fine, state=WatchState.DONE, outcome=Outcome.HEALTHY, next_look_at=None))
     open_watch(house)
