@@ -66,12 +66,8 @@ def restore(path: str, source: str | None, *, settle: bool) -> None:
 
 
 def _settle(path: str) -> None:
-    url = _settings(path).store_url.get_secret_value()
-    store = sqlite_path(url)
-    if store is not None and not store.is_file():  # to open it would make an empty one, and settle that
-        _fail(f"{store}: there is no such store")
     try:
-        with closing(Database(url)) as database:
+        with closing(Database.existing(_settings(path).store_url.get_secret_value())) as database:
             _tell(settle_store(database))
     except StoreUnavailableError as error:
         _fail(str(error))

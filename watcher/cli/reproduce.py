@@ -11,7 +11,6 @@ from watcher.engine.reproduce import reproduce as computed_again
 from watcher.errors import ConfigError, StoreUnavailableError
 from watcher.model.watch import Watch
 from watcher.store import watches
-from watcher.store.backup import sqlite_path
 from watcher.store.database import Database
 
 UNKNOWN = 3  # never 1, which everywhere means a deploy that regressed
@@ -24,11 +23,8 @@ def reproduce(path: str, any_id: str) -> int:
         Failure: in words for a person.
     """
     try:
-        url = configuration.load(path, os.environ).store_url.get_secret_value()
-        store = sqlite_path(url)
-        if store is not None and not store.is_file():  # to open it would make an empty one
-            raise Failure(f"{store}: there is no such store")
-        database = Database(url)
+        settings = configuration.load(path, os.environ)
+        database = Database.existing(settings.store_url.get_secret_value())
         try:
             database.migrate()
             with database.read() as tx:

@@ -57,7 +57,7 @@ def _least(judge: Judge, w: Floats, information: Floats, bar: Floats, spike: flo
     reach = np.append(np.maximum(information, 1e-12), float(w.max()) ** 2)
     bars = np.append(bar, spike)
     low, high = np.full(len(bars), 1e-5), np.full(len(bars), 1e4)
-    largest, fence = np.maximum(np.maximum.accumulate(w), TINY), np.full(len(w), CLIP / judge.model.scale)
+    largest, fence = np.maximum(np.maximum.accumulate(w), TINY), CLIP / judge.model.scale
     for _ in range(20):
         middle = np.sqrt(low * high)
         counted = middle

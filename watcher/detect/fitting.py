@@ -147,22 +147,22 @@ def fit_judge(
     np.add.at(covered, starts + looks, -1.0)
     independent = float(np.count_nonzero(np.cumsum(covered)[:-1] > 0)) / looks
     counts = model.noise.counts
-    shape = shape_of(response, (0.0, 0.0), counts, not past.still)
+    moves = not past.still
+    shape = shape_of(response, (0.0, 0.0), counts, moves)
     deviations = [growing(sign * w * shape.counted(one, high), w * w, shape, sign) for sign, one in towards.items()]
-    shape = shape_of(response, _inflation(deviations, independent), counts, not past.still)
+    shape = shape_of(response, _inflation(deviations, independent), counts, moves)
     scans = [scan(one, w, high, shape, sign) for sign, one in towards.items()]
     main = np.max([one.main.max(axis=1, initial=-9.0) for one in scans], axis=0)
     spike = np.max([one.spike.max(axis=1, initial=-9.0) for one in scans], axis=0)
-    # Sums of a few events are far from normal: there the history's own maxima say more than what is known of sums.
-    trust = min(max(past.events / SPARSE, LEAST_TRUST), 1.0)
-    usual, bounded = 1.0, not past.still
-    if past.still:  # no scatter to be measured by: how far it went when it moved is all there is to know
-        trust = usual = LEAST_TRUST
-    main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE, trust, bounded=bounded)
-    spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG, usual, bounded=bounded)
+    # Without scatter to be measured by, how far it went when it moved is all there is to know. Sums of a few events are
+    # far from normal: there too the history's own maxima say more than what is known of sums.
+    usual = 1.0 if moves else LEAST_TRUST
+    trust = min(max(past.events / SPARSE, LEAST_TRUST), usual)
+    main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE, trust, bounded=moves)
+    spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG, usual, bounded=moves)
     overlap = shared(np.maximum(stronger(main_tail, spike_tail, main, spike), 0.0), independent, 1.0)
     path = follow(model.forecast, model.memory, looks)
-    drift, drifts = fit_drift(past.recent, starts, looks, signs(harm), independent, usual, bounded=bounded)
+    drift, drifts = fit_drift(past.recent, starts, looks, signs(harm), independent, usual, bounded=moves)
     judge = Judge(model, shape, path, main_tail, spike_tail, drift, float(local[-1]), overlap, independent, control)
     return judge, Quiet(past.first + starts, judge.evidence(main, spike, drifts), independent)
 

@@ -18,7 +18,7 @@ from watcher.model.series import Floats
 from watcher.model.service import Kind
 
 SLACK = 0.5  # s.d., at least
-STILL = 0.5  # share of buckets
+STILL = 0.5  # share of buckets that hold the very same value
 FEW = 10.0  # events in a bucket: with fewer a median of buckets tells no level
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 

@@ -46,7 +46,7 @@ class Shape:
     counts: bool
     pulls: bool
 
-    def counted(self, eps: Floats, high: Floats) -> Floats:
+    def counted(self, eps: Floats, high: Floats | float) -> Floats:
         """Innovations as far as they count in lasting stretches; `high` is their upper fence."""
         return pulled(eps, high) if self.pulls else np.clip(eps, -CLIP, high)
 
@@ -133,7 +133,7 @@ def harmful(eps: Floats, calm: Floats, sign: float, slack: Floats | float) -> Fl
     return np.asarray(sign * np.where(off > 0, np.minimum(off, np.maximum(sign * calm + slack, 0.0)), off))
 
 
-def pulled(eps: Floats, high: Floats) -> Floats:
+def pulled(eps: Floats, high: Floats | float) -> Floats:
     """Innovations beyond the fences count by their logarithm: no single bucket decides, a large one still says more."""
     inside = np.minimum(np.maximum(eps, -CLIP), high)
     far = (inside != eps).ravel().nonzero()[0]

@@ -145,11 +145,15 @@ class Gather:
                 step=signal.step,
                 complete_until=float(times[-1]) if len(times) else calibration.recent_from,
             )
-        restored = Gathered(
-            calibration, digest=records.digest(data), settled=True, stored=True, recent=recent, last=last
+        return Gathered(
+            calibration,
+            digest=records.digest(data),
+            settled=True,
+            stored=True,
+            recent=recent,
+            last=last,
+            known={name: series.complete_until for name, series in recent.items()},
         )
-        restored.known = {name: series.complete_until for name, series in recent.items()}
-        return restored
 
     def _asks(self, watch: Watch, gathered: Gathered, now: float) -> list[Ask]:
         """What is to be known since what is known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -68,6 +69,18 @@ class Database:
         self._engine.update_execution_options(unknown=self._notice)
         self._immediate = self._engine.execution_options(immediate=True)
         self._alone = self._engine.execution_options(alone=True)
+
+    @classmethod
+    def existing(cls, url: str) -> Database:
+        """The store at `url`, where there is one: SQLite makes an empty one of a file that is not there.
+
+        Raises:
+            StoreUnavailableError: (permanent) there is no such file.
+        """
+        made = cls(url)
+        if made._file is not None and not Path(made._file).is_file():
+            raise StoreUnavailableError(f"{made._file}: there is no such store", permanent=True)
+        return made
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
