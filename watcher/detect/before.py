@@ -9,7 +9,7 @@ import numpy as np
 from watcher.detect.baseline import Ints
 from watcher.detect.fitting import Judge, local_noise, signs
 from watcher.detect.modelling import Past
-from watcher.detect.statistics import CLIP, STRETCHES, harmful, pulled, scan, signed_root
+from watcher.detect.statistics import STRETCHES, clipped, harmful, pulled, scan, signed_root
 from watcher.detect.tail import Growth, fit_tail
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -111,13 +111,13 @@ def _windows(judge: Judge, past: Past, sign: float, looks: int) -> float:
     local = local_noise(past, starts)[:, None]
     eps = harmful(past.eps[places] / local, past.calm[places] / local, sign, past.slack / local)
     result = scan(eps, past.w[places] / local, past.high[places], judge.shape, sign)
-    return float(judge.main.evidence(result.main.max(axis=1)).max()) - float(np.log(backs))
+    return float(judge.lasting.evidence(result.lasting.max(axis=1)).max()) - float(np.log(backs))
 
 
 def _standing(judge: Judge, past: Past, sign: float, lengths: list[int], ends: Ints) -> Floats:
     """The largest deviation, in s.d., of the last `lengths` buckets before each of `ends`; shape (len(ends),)."""
     local = local_noise(past, ends)
-    eps = sign * past.w * np.clip(harmful(past.eps, past.calm, sign, past.slack), -CLIP, past.high)
+    eps = sign * past.w * clipped(harmful(past.eps, past.calm, sign, past.slack), past.high)
     total, weight = (np.concatenate([[0.0], np.cumsum(each)]) for each in (eps, past.w * past.w))
     out = np.full(len(ends), -np.inf)
     for length in lengths:
@@ -150,15 +150,15 @@ def level_of(z: Floats, w: Floats) -> float:
     return float(w @ z) / weight if weight > 0 else 0.0
 
 
-def shift_gain(judge: Judge, before: Before, seen: Buckets, sign: float, *, clipped: bool = True) -> Floats:
+def shift_gain(judge: Judge, before: Before, seen: Buckets, sign: float, *, whole: bool = False) -> Floats:
     """Log likelihood ratio of a lasting shift that begins with each bucket, against none.
 
     Over the buckets before the deploy and those `seen` since, shape (n,). The forecast follows a shift as its response
-    says, or not at all: there are limits to what it believes. Clipped, no single bucket proves anything; else a large
-    one says by its size where the change was.
+    says, or not at all: there are limits to what it believes. Clipped, no single bucket proves anything; `whole`, a
+    large one says by its size where the change was.
     """
     eps, w, high = (np.concatenate(pair) for pair in zip(before.towards(sign), seen, strict=True))
-    eps = np.clip(eps, -CLIP, high) if clipped else pulled(eps, high)
+    eps = pulled(eps, high) if whole else clipped(eps, high)
     response = judge.model.forecast.response(len(w))
     followed = _ahead(eps * w, response), _ahead(w * w, response * response)
     ignored = np.cumsum((eps * w)[::-1])[::-1], np.cumsum((w * w)[::-1])[::-1]

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from watcher.detect.fitting import LASTING, MARGIN, SHORT, Judge, signs
-from watcher.detect.statistics import CLIP, TINY, signed_root
+from watcher.detect.fitting import LASTING, MARGIN, VIOLENT, Judge, signs
+from watcher.detect.statistics import CLIP, PRICE, TINY, clipped, signed_root
 from watcher.model.series import Floats
 from watcher.model.service import Harm
 
@@ -33,11 +33,11 @@ def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float, least: floa
     scale = judge.model.scale * judge.local
     here = w / scale
     information = np.cumsum((here * judge.shape.response[:looks]) ** 2)
-    evidence += MARGIN
-    level = judge.main.level(evidence - LASTING + math.log(judge.overlap))
-    bar = (level + judge.shape.price[:looks]) * judge.shape.spread[:looks]
-    spike = judge.spike.level(evidence - SHORT + math.log(judge.overlap))
-    found = [_least(judge, here, information, bar, spike, sign) for sign in signs(harm)]
+    evidence += MARGIN + math.log(judge.overlap)
+    lasting, violent = judge.lasting.level(evidence - LASTING), judge.violent.level(evidence - VIOLENT)
+    price, spread = judge.shape.price[:looks], judge.shape.spread[:looks]
+    bars = (lasting + price) * spread, (violent + price) * spread, (violent + PRICE) * spread[0]
+    found = [_least(judge, here, information, bars, sign) for sign in signs(harm)]
     surest = min(max(lasting for lasting, _ in found), max(short for _, short in found))
     return max(surest, least + _doubt(judge, here)) if least > 0 else surest
 
@@ -52,18 +52,28 @@ def _doubt(judge: Judge, w: Floats) -> float:
     return (HALF + POWER) * float((errors * path.sum * np.maximum(judge.shape.spread[: len(w)], 1.0)).min())
 
 
-def _least(judge: Judge, w: Floats, information: Floats, bar: Floats, spike: float, sign: float) -> tuple[float, float]:
-    """The least change whose typical (80 %) sum reaches the bar at some look, and whose one bucket reaches `spike`."""
-    reach = np.append(np.maximum(information, 1e-12), float(w.max()) ** 2)
-    bars = np.append(bar, spike)
-    low, high = np.full(len(bars), 1e-5), np.full(len(bars), 1e4)
-    largest, fence = np.maximum(np.maximum.accumulate(w), TINY), CLIP / judge.model.scale
+def _least(
+    judge: Judge, w: Floats, information: Floats, bars: tuple[Floats, Floats, float], sign: float
+) -> tuple[float, float]:
+    """The least change whose typical (80 %) sum reaches the bar of either statistic at some look, or in one bucket.
+
+    The first is of a change that lasts, the second of one that one bucket shows.
+    """
+    looks, most = len(w), float(w.max())
+    reach = np.concatenate([information, information, [most**2]]).clip(1e-12)
+    bar = np.concatenate([bars[0], bars[1], [bars[2]]])
+    largest = np.maximum(np.maximum.accumulate(w), TINY)
+    largest, fence = np.concatenate([largest, largest, [most]]), CLIP / judge.model.scale
+    low, high = np.full(len(bar), 1e-5), np.full(len(bar), 1e4)
     for _ in range(20):
         middle = np.sqrt(low * high)
         counted = middle
-        if not judge.model.noise.counts:  # of large lasting deviations the scan takes less; a spike counts whole
-            counted = np.append(judge.shape.counted(middle[:-1] * largest, fence) / largest, middle[-1])
-        ok = _root(judge, counted, reach, sign) >= bars
+        if not judge.model.noise.counts:  # of large deviations the scan takes less
+            sizes = middle * largest
+            sizes[:looks] = clipped(sizes[:looks], fence)
+            sizes[looks:] = judge.shape.violent(sizes[looks:], fence)
+            counted = sizes / largest
+        ok = _root(judge, counted, reach, sign) >= bar
         high, low = np.where(ok, middle, high), np.where(ok, low, middle)
     return float(high[:-1].min()), float(high[-1])
 

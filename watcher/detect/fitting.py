@@ -12,12 +12,12 @@ from watcher.detect.baseline import Ints
 from watcher.detect.drift import Drift, fit_drift
 from watcher.detect.modelling import Model, Past
 from watcher.detect.path import Path, follow
-from watcher.detect.statistics import Shape, growing, harmful, scan, shape_of
+from watcher.detect.statistics import Shape, clipped, growing, harmful, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.model.series import Floats
 from watcher.model.service import Harm
 
-LASTING, SHORT, SLOW = math.log(0.8), math.log(0.1), math.log(0.1)  # shares of the clipped scan, of spikes, of drifts
+LASTING, VIOLENT, SLOW = math.log(0.45), math.log(0.45), math.log(0.1)  # shares of the two scans and of drifts
 CORROBORATED = 2.5  # a drift counts up to so many times what the scans say, in -ln of a probability
 LOCAL = 120  # buckets before the deploy that tell how noisy it is now
 LOCAL_PRIOR = 15.0, 60.0  # buckets' worth of the usual noise; the second where noise is that of single events
@@ -51,6 +51,7 @@ class Judge:
     Attributes:
         path: where the signal would go without the deploy, less what the control explains.
         local: noise just before the deploy over usual noise.
+        lasting, violent: of the two statistics' largest in a window; see `Scan`.
         overlap: probability of either scan over the sum of both, from quiet windows.
         control: name of the control that the model uses, or None.
     """
@@ -58,28 +59,27 @@ class Judge:
     model: Model
     shape: Shape
     path: Path
-    main: Tail
-    spike: Tail
+    lasting: Tail
+    violent: Tail
     drift: Drift
     local: float
     overlap: float
     independent: float
     control: str | None
 
-    def evidence(self, main: Floats, spike: Floats, drift: Floats) -> Floats:
+    def evidence(self, lasting: Floats, violent: Floats, drift: Floats) -> Floats:
         """-ln of the probability that a quiet window comes to such maxima, of many windows; shape (windows,)."""
-        lasting, short = self.main.evidence(main) + LASTING, self.spike.evidence(spike) + SHORT
-        scanned = np.maximum(np.maximum(lasting, short) - self.price, 0.0)
+        scanned = np.maximum(stronger(self.lasting, self.violent, lasting, violent) - self.price, 0.0)
         slow = self.drift.tail.evidence(drift) + (SLOW - MARGIN)
         return np.maximum(scanned, np.minimum(slow, CORROBORATED * scanned))
 
-    def parts(self, main: float, spike: float, drift: float) -> tuple[float, float, float]:
+    def parts(self, lasting: float, violent: float, drift: float) -> tuple[float, float, float]:
         """What each statistic of one window says, for what it costs that there are others; the largest counts."""
         price = self.price
-        lasting = max(self.main.evidence_of_one(main) + LASTING - price, 0.0)
-        short = max(self.spike.evidence_of_one(spike) + SHORT - price, 0.0)
+        stays = max(self.lasting.evidence_of_one(lasting) + LASTING - price, 0.0)
+        large = max(self.violent.evidence_of_one(violent) + VIOLENT - price, 0.0)
         slow = self.drift.tail.evidence_of_one(drift) + (SLOW - MARGIN)
-        return lasting, short, min(slow, CORROBORATED * max(lasting, short))
+        return stays, large, min(slow, CORROBORATED * max(stays, large))
 
     @property
     def price(self) -> float:
@@ -87,9 +87,9 @@ class Judge:
         return math.log(self.overlap) + MARGIN
 
 
-def stronger(main_tail: Tail, spike_tail: Tail, main: Floats, spike: Floats) -> Floats:
+def stronger(lasting_tail: Tail, violent_tail: Tail, lasting: Floats, violent: Floats) -> Floats:
     """-ln probability by the statistic that says more, each with its share of the budget."""
-    return np.maximum(main_tail.evidence(main) + LASTING, spike_tail.evidence(spike) + SHORT)
+    return np.maximum(lasting_tail.evidence(lasting) + LASTING, violent_tail.evidence(violent) + VIOLENT)
 
 
 def signs(harm: Harm) -> tuple[float, ...]:
@@ -149,22 +149,25 @@ def fit_judge(
     counts = model.noise.counts
     moves = not past.still
     shape = shape_of(response, (0.0, 0.0), counts, moves)
-    deviations = [growing(sign * w * shape.counted(one, high), w * w, shape, sign) for sign, one in towards.items()]
+    deviations = [growing(sign * w * clipped(one, high), w * w, shape, sign) for sign, one in towards.items()]
     shape = shape_of(response, _inflation(deviations, independent), counts, moves)
     scans = [scan(one, w, high, shape, sign) for sign, one in towards.items()]
-    main = np.max([one.main.max(axis=1, initial=-9.0) for one in scans], axis=0)
-    spike = np.max([one.spike.max(axis=1, initial=-9.0) for one in scans], axis=0)
+    lasting = np.max([one.lasting.max(axis=1, initial=-9.0) for one in scans], axis=0)
+    violent = np.max([one.violent.max(axis=1, initial=-9.0) for one in scans], axis=0)
     # Without scatter to be measured by, how far it went when it moved is all there is to know. Sums of a few events are
     # far from normal: there too the history's own maxima say more than what is known of sums.
     usual = 1.0 if moves else LEAST_TRUST
     trust = min(max(past.events / SPARSE, LEAST_TRUST), usual)
-    main_tail = fit_tail(main, 1.3 * independent, Growth.SQUARE, trust, bounded=moves)
-    spike_tail = fit_tail(spike, 1.3 * independent, Growth.LOG, usual, bounded=moves)
-    overlap = shared(np.maximum(stronger(main_tail, spike_tail, main, spike), 0.0), independent, 1.0)
+    lasting_tail = fit_tail(lasting, 1.3 * independent, Growth.SQUARE, trust, bounded=moves)
+    violent_tail = fit_tail(violent, 1.3 * independent, Growth.HEAVY if moves else Growth.LOG, trust, bounded=moves)
+    found = np.maximum(stronger(lasting_tail, violent_tail, lasting, violent), 0.0)
+    overlap = shared(found, independent, 1.0)
     path = follow(model.forecast, model.memory, looks)
     drift, drifts = fit_drift(past.recent, starts, looks, signs(harm), independent, usual, bounded=moves)
-    judge = Judge(model, shape, path, main_tail, spike_tail, drift, float(local[-1]), overlap, independent, control)
-    return judge, Quiet(past.first + starts, judge.evidence(main, spike, drifts), independent)
+    judge = Judge(
+        model, shape, path, lasting_tail, violent_tail, drift, float(local[-1]), overlap, independent, control
+    )
+    return judge, Quiet(past.first + starts, judge.evidence(lasting, violent, drifts), independent)
 
 
 def shared(evidence: Floats, independent: float, most: float) -> float:

@@ -122,7 +122,7 @@ def _verdict(
     if not len(w):
         sign = next(iter(scans))
         return Verdict(0.0, 0, sign, towards[sign], w, high)
-    tables = {sign: (each.main[0], each.spike[0], drifts[sign]) for sign, each in scans.items()}
+    tables = {sign: (each.lasting[0], each.violent[0], drifts[sign]) for sign, each in scans.items()}
     peaks = {sign: [int(table.argmax()) for table in each] for sign, each in tables.items()}
     largest = {sign: [float(table[at]) for table, at in zip(tables[sign], peaks[sign], strict=True)] for sign in tables}
     parts = judge.parts(*map(max, zip(*largest.values(), strict=True)))

@@ -30,7 +30,7 @@ DOUBT = 2.0  # s.e. by which the harm before the deploy may be larger than seen
 def onset_of(subject: Subject, opinion: Opinion, *, grown: bool) -> Onset | None:
     """When the harm began, in buckets since the deploy (negative: before it); what has `grown`, since the deploy."""
     before, verdict = _before(subject, opinion), opinion.verdict
-    gain = shift_gain(opinion.judge, before, verdict.until_surest, verdict.sign, clipped=False)
+    gain = shift_gain(opinion.judge, before, verdict.until_surest, verdict.sign, whole=True)
     deploy = len(before.w)
     if grown:
         gain[:deploy] = -np.inf
@@ -126,7 +126,7 @@ def _grown(judge: Judge, before: Before, onset: int, since: Buckets, sign: float
     wider = _wider(judge, w, size) if sign > 0 and judge.model.noise.scale in GROWING else 1.0
     rest, w = np.where(w > 0, (eps - sign * size * w) / wider, 0.0), w / wider
     result = scan(rest[None], w[None], high[None], judge.shape, sign)
-    return max(judge.parts(float(result.main.max()), float(result.spike.max()), 0.0))
+    return max(judge.parts(float(result.lasting.max()), float(result.violent.max()), 0.0))
 
 
 def _wider(judge: Judge, w: Floats, size: float) -> float:

@@ -1,7 +1,8 @@
 """The scan: at each look, how unlike the expected the buckets since the deploy are, over all stretches at once.
 
-Stretches that begin at the deploy come first; shorter ones, for harm that begins later, pay a fixed price. Beside the
-clipped statistic runs an unclipped one over one to three buckets, for short violent harm.
+Stretches that begin at the deploy come first; shorter ones, for harm that begins later, pay a fixed price. There are two
+statistics. In the lasting one no bucket counts for more than CLIP: it sees what stays. In the violent one a bucket far
+off says more the farther it is: it sees what is short and large, over one to three buckets or since the deploy.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Shape:
         spread: s.d. of a deviation over L buckets: what the forecast left unexplained, shape (m,).
         price: of the stretch from the deploy to each look, shape (m,).
         counts: whether sums are skewed like those of counts.
-        pulls: whether a bucket far beyond the fence says more than one at it.
+        pulls: whether a bucket far beyond the fence counts by its logarithm in the violent statistic; else as it is.
     """
 
     response: Floats
@@ -46,9 +47,9 @@ class Shape:
     counts: bool
     pulls: bool
 
-    def counted(self, eps: Floats, high: Floats | float) -> Floats:
-        """Innovations as far as they count in lasting stretches; `high` is their upper fence."""
-        return pulled(eps, high) if self.pulls else np.clip(eps, -CLIP, high)
+    def violent(self, eps: Floats, high: Floats | float) -> Floats:
+        """Innovations as far as they count in the violent statistic; `high` is their upper fence."""
+        return pulled(eps, high) if self.pulls else eps
 
 
 def shape_of(response: Floats, inflation: tuple[float, float], counts: bool, pulls: bool = True) -> Shape:
@@ -87,10 +88,10 @@ def signed_root(total: Floats, information: Floats, sign: float, counts: bool, l
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """Deviations at each look, shape (windows, looks): `main` clipped and priced, `spike` unclipped."""
+    """The largest deviation at each look by either statistic, priced, shape (windows, looks)."""
 
-    main: Floats
-    spike: Floats
+    lasting: Floats
+    violent: Floats
 
 
 def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Scan:
@@ -106,22 +107,25 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Sca
     if len(eps) == 1:
         return _scan_one(eps[0], w[0], high[0], shape, sign)
     width = eps.shape[1]
-    weighted = w * shape.counted(eps, high)
-    if sign < 0:
-        weighted = -weighted
-    squares = w * w
-    main = growing(weighted, squares, shape, sign, LEAST) / shape.spread[:width] - shape.price[:width]
+    harm, squares = sign * w, w * w
     weights = _sums(squares)
-    lengths = _lasting(width, len(shape.response))
-    if lengths:
-        lasting = _largest(weighted, squares, weights, lengths, shape, sign, inflated=True)
-        np.maximum(main, lasting - PRICE, out=main)
-    spikes = [length for length in SPIKES if length <= width]
-    return Scan(main, _largest(sign * w * eps, squares, weights, spikes, shape, sign, inflated=False))
+
+    def largest(values: Floats, lengths: list[int]) -> Floats:
+        since = growing(values, squares, shape, sign, LEAST) / shape.spread[:width] - shape.price[:width]
+        return np.maximum(since, _largest(values, squares, weights, lengths, shape, sign) - PRICE, out=since)
+
+    return Scan(
+        largest(harm * clipped(eps, high), _lasting(width, len(shape.response))),
+        largest(harm * shape.violent(eps, high), _violent(width)),
+    )
 
 
 def _lasting(width: int, looks: int) -> list[int]:
     return [length for length in STRETCHES if length <= width and length < looks]
+
+
+def _violent(width: int) -> list[int]:
+    return [length for length in SPIKES if length <= width]
 
 
 def harmful(eps: Floats, calm: Floats, sign: float, slack: Floats | float) -> Floats:
@@ -133,9 +137,14 @@ def harmful(eps: Floats, calm: Floats, sign: float, slack: Floats | float) -> Fl
     return np.asarray(sign * np.where(off > 0, np.minimum(off, np.maximum(sign * calm + slack, 0.0)), off))
 
 
+def clipped(eps: Floats, high: Floats | float) -> Floats:
+    """Innovations within the fences."""
+    return np.minimum(np.maximum(eps, -CLIP), high)
+
+
 def pulled(eps: Floats, high: Floats | float) -> Floats:
     """Innovations beyond the fences count by their logarithm: no single bucket decides, a large one still says more."""
-    inside = np.minimum(np.maximum(eps, -CLIP), high)
+    inside = clipped(eps, high)
     far = (inside != eps).ravel().nonzero()[0]
     if len(far):
         fence = inside.ravel()[far]
@@ -151,9 +160,9 @@ def growing(weighted: Floats, squares: Floats, shape: Shape, sign: float, least:
 
 
 def _largest(
-    values: Floats, squares: Floats, weights: Floats, lengths: list[int], shape: Shape, sign: float, *, inflated: bool
+    values: Floats, squares: Floats, weights: Floats, lengths: list[int], shape: Shape, sign: float
 ) -> Floats:
-    """The largest deviation of a stretch of one of the `lengths` at each look, inflated or as it is.
+    """The largest deviation of a stretch of one of the `lengths` at each look.
 
     Harm is taken to have begun with the stretch's first bucket: all of it is news there, and later on the response's
     mean; exact for white and first-order noise. Minus infinity where there are not so many buckets yet. `weights` are
@@ -168,8 +177,7 @@ def _largest(
         total = _news(sums[:, length:] - sums[:, :count], values[:, :count], rest)
         weight = _news(weights[:, length:] - weights[:, :count], squares[:, :count], rest * rest)
         root = signed_root(total, weight, sign, shape.counts, LEAST)
-        if inflated:
-            root /= shape.spread[length - 1]
+        root /= shape.spread[length - 1]
         part = out[:, length - 1 :]
         np.maximum(part, root, out=part)
     return out
@@ -181,33 +189,33 @@ def _scan_one(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -
     at = _stretches(width, len(shape.response))
     values, sums = np.empty((3, width)), np.zeros((3, width + 1))
     harm = sign * w
-    np.multiply(harm, shape.counted(eps, high), out=values[0])
-    np.multiply(harm, eps, out=values[1])
+    np.multiply(harm, clipped(eps, high), out=values[0])
+    np.multiply(harm, shape.violent(eps, high), out=values[1])
     np.multiply(w, w, out=values[2])
     values.cumsum(axis=1, out=sums[:, 1:])
     response, rest = shape.response[:width], shape.rest.take(at.last)
     squares = values[2]
-    total, weight = np.empty((len(rest) + 1, width)), np.empty((len(rest) + 1, width))
-    _news(np.subtract(sums.take(at.ends), sums.take(at.begins), out=total[:-1]), values.take(at.firsts), rest)
-    _news(np.subtract(sums[2, 1:], sums[2].take(at.old), out=weight[:-1]), squares.take(at.old), rest * rest)
-    # The last row is the stretch from the deploy.
-    (values[0] * response).cumsum(out=total[-1])
-    (squares * (response * response)).cumsum(out=weight[-1])
+    total, weight = np.empty((len(rest) + 2, width)), np.empty((len(rest) + 2, width))
+    _news(np.subtract(sums.take(at.ends), sums.take(at.begins), out=total[:-2]), values.take(at.firsts), rest)
+    _news(np.subtract(sums[2, 1:], sums[2].take(at.old), out=weight[:-2]), squares.take(at.old), rest * rest)
+    # The last rows are the stretch from the deploy.
+    (values[:2] * response).cumsum(axis=1, out=total[-2:])
+    weight[-2:] = (squares * (response * response)).cumsum()
     root = signed_root(total, weight, sign, shape.counts, LEAST)
-    root[:-1][at.missing] = -np.inf
-    main = root[-1] / shape.spread[:width] - shape.price[:width]
-    if at.lasting:
-        lasting = (root[: at.lasting] / shape.spread.take(at.last[: at.lasting])).max(axis=0) - PRICE
-        np.maximum(main, lasting, out=main)
-    return Scan(main[None], root[at.lasting : -1].max(axis=0)[None])
+    since = root[-2:] / shape.spread[:width] - shape.price[:width]
+    parts = root[:-2] / shape.spread.take(at.last)
+    parts[at.missing] = -np.inf
+    for row, part in zip(since, (parts[: at.lasting], parts[at.lasting :]), strict=True):
+        np.maximum(row, part.max(axis=0, initial=-np.inf) - PRICE, out=row)
+    return Scan(since[:1], since[1:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Stretches:
-    """Where the stretches of a window lie that end at each of its looks: lasting ones first, then spikes.
+    """Where the stretches of a window lie that end at each of its looks: the lasting statistic's first.
 
     Attributes:
-        lasting: how many of the rows are of lasting stretches.
+        lasting: how many of the rows are the lasting statistic's.
         last: their last buckets' places, counted from their first, shape (rows, 1).
         ends, begins, firsts: places in the sums and values of `_scan_one`, all rows of them, shape (rows, n).
         old: the bucket with which each stretch begins, shape (rows, n); `missing` where that is before the deploy.
@@ -225,8 +233,8 @@ class _Stretches:
 @lru_cache(maxsize=128)
 def _stretches(width: int, looks: int) -> _Stretches:
     lasting = _lasting(width, looks)
-    lengths = np.array([*lasting, *(length for length in SPIKES if length <= width)])[:, None]
-    # Lasting stretches are sums of the first of the three rows of values, spikes of the second.
+    lengths = np.array([*lasting, *_violent(width)])[:, None]
+    # Lasting stretches are sums of the first of the three rows of values, violent ones of the second.
     row = (np.arange(len(lengths)) >= len(lasting))[:, None].astype(np.int64)
     ends = np.arange(1, width + 1)
     missing = ends < lengths

@@ -23,12 +23,14 @@ class Growth(StrEnum):
     """On which scale the tail is about exponential."""
 
     SQUARE = "square"  # sums: near normal
+    HEAVY = "heavy"  # sums in which a bucket far off counts by its logarithm
     LOG = "log"  # single points: a power law
 
 
-PRIOR = {Growth.SQUARE: (10.0, 1.1, 1.5), Growth.LOG: (10.0, 0.11, 2.5)}  # weight, mean excess, least threshold
+# Weight, mean excess, least threshold.
+PRIOR = {Growth.SQUARE: (10.0, 1.1, 1.5), Growth.HEAVY: (10.0, 2.0, 1.5), Growth.LOG: (10.0, 0.11, 2.5)}
 NORMAL = 3.0  # threshold up to which maxima are those of near-normal sums; beyond, all of it is larger by one factor
-MOST = {Growth.SQUARE: 10.0, Growth.LOG: 1.5}  # one incident must not speak for all windows
+MOST = {Growth.SQUARE: 10.0, Growth.HEAVY: 10.0, Growth.LOG: 1.5}  # one incident must not speak for all windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +60,17 @@ class Tail:
         """The deviation that has this evidence; the inverse of `evidence` above the threshold."""
         excess = self.total * math.expm1(max(evidence - self.base, 0.0) / self.weight)
         grown = _grow_one(self.growth, self.threshold) + excess
-        return math.sqrt(2 * grown) if self.growth is Growth.SQUARE else math.exp(min(grown, 300.0))
+        return math.exp(min(grown, 300.0)) if self.growth is Growth.LOG else math.sqrt(2 * grown)
 
 
 def _grow(growth: Growth, x: Floats) -> Floats:
     x = np.maximum(x, 1e-3)
-    return np.asarray(x * x / 2 if growth is Growth.SQUARE else np.log(x), dtype=np.float64)
+    return np.asarray(np.log(x) if growth is Growth.LOG else x * x / 2, dtype=np.float64)
 
 
 def _grow_one(growth: Growth, x: float) -> float:
     x = max(x, 1e-3)
-    return x * x / 2 if growth is Growth.SQUARE else math.log(x)
+    return math.log(x) if growth is Growth.LOG else x * x / 2
 
 
 def _quantile(ranked: Floats, share: float) -> float:
@@ -96,7 +98,7 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 
     ranked = np.sort(maxima)
     threshold = max(_quantile(ranked, 1 - EXCEEDING), least)
     above = ranked[ranked > threshold]
-    wild = max(threshold / NORMAL, 1.0) ** 2 if growth is Growth.SQUARE else 1.0
+    wild = 1.0 if growth is Growth.LOG else max(threshold / NORMAL, 1.0) ** 2
     excess = np.minimum(_grow(growth, above) - _grow_one(growth, threshold), MOST[growth] * wild if bounded else np.inf)
     count = independent * len(above) / len(ranked)
     mean = float(excess.mean()) if len(above) else 0.0
