@@ -158,6 +158,8 @@ class _Look:
         """`_judged`, unless these very points were judged before: then it would say the same."""
         judged, finding = self.known.of(self.subject, seen, lambda: self._anew(base, seen))
         score = max(base.score, finding.score)
+        if (score, base.missing, base.complete_until) == (finding.score, finding.missing, finding.complete_until):
+            return judged, finding
         return judged, replace(finding, score=score, missing=base.missing, complete_until=base.complete_until)
 
     def _anew(self, base: Finding, seen: Seen) -> tuple[Opinion, Finding]:

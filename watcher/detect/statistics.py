@@ -1,8 +1,8 @@
 """The scan: at each look, how unlike the expected the buckets since the deploy are, over all stretches at once.
 
-Stretches that begin at the deploy come first; shorter ones, for harm that begins later, pay a fixed price. There are two
-statistics. In the lasting one no bucket counts for more than CLIP: it sees what stays. In the violent one a bucket far
-off says more the farther it is: it sees what is short and large, over one to three buckets or since the deploy.
+Stretches that begin at the deploy come first; shorter ones, for harm that begins later, pay a fixed price. There are
+two statistics. In the lasting one no bucket counts for more than CLIP: it sees what stays. In the violent one a bucket
+says more the farther off it is: it sees what is short and large, over one to three buckets or since the deploy.
 """
 
 from __future__ import annotations
@@ -159,9 +159,7 @@ def growing(weighted: Floats, squares: Floats, shape: Shape, sign: float, least:
     return signed_root(total, np.cumsum(squares * (response * response), axis=1), sign, shape.counts, least)
 
 
-def _largest(
-    values: Floats, squares: Floats, weights: Floats, lengths: list[int], shape: Shape, sign: float
-) -> Floats:
+def _largest(values: Floats, squares: Floats, weights: Floats, lengths: list[int], shape: Shape, sign: float) -> Floats:
     """The largest deviation of a stretch of one of the `lengths` at each look.
 
     Harm is taken to have begun with the stretch's first bucket: all of it is news there, and later on the response's

@@ -66,7 +66,7 @@ def test_nothing_that_moves_is_no_drift(level: Floats) -> None:
 
 def test_a_drift_counts_as_far_as_the_scans_show_it_too() -> None:
     judge = a_judge()
-    little = judge.main.level(2.5)
+    little = judge.lasting.level(2.5)
     scanned = max(judge.parts(little, 0.0, 0.0))
     assert scanned > 0.5
     assert max(judge.parts(0.0, 0.0, 12.0)) == 0

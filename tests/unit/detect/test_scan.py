@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from watcher.detect.statistics import scan, shape_of
+from watcher.detect.statistics import CLIP, PRICE, scan, shape_of
 
 LOOKS = 60
 
@@ -24,8 +24,8 @@ def test_windows_judged_together_are_judged_as_each_alone(counts: bool, forgets:
     for row in range(len(eps)):
         part = slice(row, row + 1)
         alone = scan(eps[part], w[part], np.full((1, LOOKS), 9.0), shape, 1.0)
-        np.testing.assert_allclose(together.main[row], alone.main[0])
-        np.testing.assert_allclose(together.spike[row], alone.spike[0])
+        np.testing.assert_allclose(together.lasting[row], alone.lasting[0])
+        np.testing.assert_allclose(together.violent[row], alone.violent[0])
 
 
 def test_a_spike_of_a_count_is_the_signed_root_of_its_poisson_deviance() -> None:
@@ -35,7 +35,35 @@ def test_a_spike_of_a_count_is_the_signed_root_of_its_poisson_deviance() -> None
     w = np.full(eps.shape, math.sqrt(mean))
     found = scan(eps, w, np.full(eps.shape, 99.0), shape_of(np.ones(LOOKS), (0.0, 0.0), counts=True), 1.0)
     deviance = 2 * (events * math.log(events / mean) - (events - mean))
-    assert found.spike.max(axis=1) == pytest.approx(math.sqrt(deviance))
+    assert found.violent.max(axis=1) == pytest.approx(math.sqrt(deviance) - PRICE)
+
+
+@pytest.mark.parametrize("windows", [1, 4])
+@pytest.mark.parametrize("pulls", [True, False])
+def test_one_bucket_says_no_more_than_the_fence_of_what_lasts_and_ever_more_of_what_is_violent(
+    windows: int, pulls: bool
+) -> None:
+    shape = shape_of(np.ones(LOOKS), (0.0, 0.0), counts=False, pulls=pulls)
+    lasting, violent = [], []
+    for size in (CLIP, 2 * CLIP, 10 * CLIP):
+        eps = np.zeros((windows, LOOKS))
+        eps[:, 20] = size
+        found = scan(eps, np.ones(eps.shape), np.full(eps.shape, CLIP), shape, 1.0)
+        lasting.append(found.lasting.max())
+        violent.append(found.violent.max())
+    assert lasting == pytest.approx([CLIP - PRICE] * 3)
+    assert violent[0] == pytest.approx(CLIP - PRICE)
+    assert violent[0] < violent[1] < violent[2]
+    if not pulls:
+        assert violent[2] == pytest.approx(10 * CLIP - PRICE)
+
+
+@pytest.mark.parametrize("windows", [1, 4])
+def test_a_small_lasting_shift_shows_in_what_lasts(windows: int) -> None:
+    shape = shape_of(np.ones(LOOKS), (0.0, 0.0), counts=False)
+    found = scan(np.full((windows, LOOKS), 0.8), np.ones((windows, LOOKS)), np.full((windows, LOOKS), CLIP), shape, 1.0)
+    assert np.all(np.diff(found.lasting, axis=1) > 0)
+    assert found.lasting[:, -1] == pytest.approx(0.8 * math.sqrt(LOOKS))
 
 
 def test_the_boundary_falls_with_what_is_known_by_a_look() -> None:

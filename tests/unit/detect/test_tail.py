@@ -30,6 +30,14 @@ def test_where_sums_are_not_near_normal_the_history_says_more() -> None:
     assert alike[0] == pytest.approx(alike[1], abs=0.5)
 
 
+def test_of_violent_harm_less_is_known_before_any_history_and_a_long_one_makes_up_for_it() -> None:
+    few, many = NEAR_NORMAL[:30], NEAR_NORMAL
+    light, heavy = (fit_tail(few, 6.0, growth).evidence_of_one(5.5) for growth in (Growth.SQUARE, Growth.HEAVY))
+    assert heavy < light - 1.0
+    light, heavy = (fit_tail(many, 400.0, growth).evidence_of_one(5.5) for growth in (Growth.SQUARE, Growth.HEAVY))
+    assert heavy == pytest.approx(light, rel=0.15)
+
+
 @pytest.mark.parametrize("mean", [0.05, 2.0, 200.0])
 def test_events_in_a_bucket_are_counted(mean: float) -> None:
     at = times()
