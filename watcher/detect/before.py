@@ -9,7 +9,7 @@ import numpy as np
 from watcher.detect.baseline import Ints
 from watcher.detect.fitting import Judge, local_noise, signs
 from watcher.detect.modelling import Past
-from watcher.detect.statistics import STRETCHES, clipped, harmful, pulled, scan, signed_root
+from watcher.detect.statistics import clipped, harmful, pulled, scan, signed_root
 from watcher.detect.tail import Growth, fit_tail
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -17,6 +17,7 @@ from watcher.model.service import Harm
 WINDOWS = 4  # before the deploy, in which harm is looked for
 MOST = 720  # buckets of them
 CERTAIN = float(np.log(100.0))  # -ln of the probability at which a change before the deploy counts as one
+LENGTHS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)  # of stretches that end at the deploy
 NEAREST = 2  # buckets before the deploy; in a single one anything can happen
 KEPT = 0.5  # share of a change that must still be there
 UNUSUAL = 0.25  # share of it by which the level must be off the usual
@@ -87,7 +88,7 @@ def _under_way(judge: Judge, past: Past, sign: float, looks: int) -> float:
     """Evidence (-ln p) that some stretch that ends at the deploy is unlike those that end elsewhere in the history."""
     size = len(past.w)
     reach = min(WINDOWS * looks, MOST, size // 3)
-    lengths = [length for length in (*STRETCHES[1:], 233, 377, 610) if length <= reach]
+    lengths = [length for length in LENGTHS if length <= reach]
     if not lengths:
         return 0.0
     # What is under way now is no example of what is usual, if there is enough besides.

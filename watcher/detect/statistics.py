@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from watcher.detect.baseline import Ints
 from watcher.model.series import Floats
 
-STRETCHES = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)
+STRETCHES = (5, 10, 20, 40, 80, 160)  # of the lasting statistic; shorter ones are the violent one's
 SPIKES = (1, 2, 3)
 PRICE = 1.2  # s.d. that a stretch pays which does not begin at the deploy
 SHAPE = 0.46  # exponent of the boundary (Wang and Tsiatis 1987): 0.5 is flat
