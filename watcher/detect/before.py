@@ -100,9 +100,9 @@ def _under_way(judge: Judge, past: Past, sign: float, looks: int) -> float:
 
 
 def _windows(judge: Judge, past: Past, sign: float, looks: int) -> float:
-    """Evidence (-ln p) of the windows that end at the deploy, each judged as if a deploy had begun with it.
+    """Evidence (-ln p) of the windows that end at the deploy, each judged as if a deploy had begun there.
 
-    Older harm is seen only here, where the forecast has followed it since.
+    For what lasts: older harm is seen only here, where the forecast has followed it since.
     """
     backs = min(len(past.w) // max(looks, 1), WINDOWS)
     starts = len(past.w) - looks * np.arange(1, backs + 1)
@@ -151,15 +151,15 @@ def level_of(z: Floats, w: Floats) -> float:
     return float(w @ z) / weight if weight > 0 else 0.0
 
 
-def shift_gain(judge: Judge, before: Before, seen: Buckets, sign: float, *, whole: bool = False) -> Floats:
+def shift_gain(judge: Judge, before: Before, seen: Buckets, sign: float, *, sized: bool = False) -> Floats:
     """Log likelihood ratio of a lasting shift that begins with each bucket, against none.
 
     Over the buckets before the deploy and those `seen` since, shape (n,). The forecast follows a shift as its response
-    says, or not at all: there are limits to what it believes. Clipped, no single bucket proves anything; `whole`, a
+    says, or not at all: there are limits to what it believes. Clipped, no single bucket proves anything; `sized`, a
     large one says by its size where the change was.
     """
     eps, w, high = (np.concatenate(pair) for pair in zip(before.towards(sign), seen, strict=True))
-    eps = pulled(eps, high) if whole else clipped(eps, high)
+    eps = pulled(eps, high) if sized else clipped(eps, high)
     response = judge.model.forecast.response(len(w))
     followed = _ahead(eps * w, response), _ahead(w * w, response * response)
     ignored = np.cumsum((eps * w)[::-1])[::-1], np.cumsum((w * w)[::-1])[::-1]

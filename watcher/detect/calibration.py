@@ -16,8 +16,9 @@ from watcher.detect.combine import costs
 from watcher.detect.detectable import detectable
 from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge
 from watcher.detect.likeness import is_copy, likeness
-from watcher.detect.modelling import Model, Past, fit_model
+from watcher.detect.modelling import Model, Past, fit_model, upper_fence
 from watcher.detect.noise import Noise, Scale, lift, standardise
+from watcher.detect.statistics import CLIP
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.finding import Cause
 from watcher.model.series import Floats, Series
@@ -191,7 +192,7 @@ def _calibrate(
     harm = draft.signal.harm
     model, past = fit_model(draft.axis, grid, draft.signal.kind, None, looks)
     typical_total = float(np.nanmedian(grid.totals)) if grid.totals is not None else 1.0
-    w = expected_w(model.noise, lift(model.noise, model.ahead, np.full(looks, model.memory.level)), typical_total)
+    w, _ = _to_come(model.noise, lift(model.noise, model.ahead, np.full(looks, model.memory.level)), typical_total)
     wanted_information = float(np.sum((w / model.scale) ** 2))
     own, quiet = fit_judge(model, past, harm, looks, wanted_information, None)
     judges, before = [own], [find_before(own, past, harm, looks)]
@@ -243,11 +244,11 @@ def _tail_run(values: Floats) -> int:
     return len(values) - 1 - int(changes[-1]) if len(changes) else len(values)
 
 
-def expected_w(noise: Noise, profile: Floats, total: float) -> Floats:
-    """Sensitivity of buckets to come, with the usual denominators."""
-    totals = np.full(len(profile), total) if noise.scale is Scale.SHARE else None
-    values = profile * total if noise.scale is Scale.SHARE else profile
-    return standardise(noise, profile, values, totals)[1]
+def _to_come(noise: Noise, profile: Floats, total: float) -> tuple[Floats, Floats]:
+    """Sensitivity and s.d. of buckets to come, with the usual denominators."""
+    if noise.scale is not Scale.SHARE:
+        return standardise(noise, profile, profile, None)[1:]
+    return standardise(noise, profile, profile * total, np.full(len(profile), total))[1:]
 
 
 def _closest(
@@ -295,5 +296,5 @@ def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str
 def _detectable(calibrated: Calibrated, signal: Signal, evidence: float) -> float | None:
     judge = calibrated.judges[0]
     profile = lift(judge.model.noise, judge.model.ahead, judge.path.part(calibrated.looks).level)
-    w = expected_w(judge.model.noise, profile, calibrated.typical_total)
-    return detectable(judge, w, signal.harm, evidence, signal.min_effect)
+    w, sd = _to_come(judge.model.noise, profile, calibrated.typical_total)
+    return detectable(judge, w, upper_fence(judge.model.noise, sd, CLIP), signal.harm, evidence, signal.min_effect)

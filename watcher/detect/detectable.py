@@ -15,12 +15,13 @@ POWER = 0.8416  # z of 80 %
 HALF = 0.5  # s.e. by which a measured change must pass what counts as harm
 
 
-def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float, least: float = 0.0) -> float | None:
+def detectable(judge: Judge, w: Floats, high: Floats, harm: Harm, evidence: float, least: float = 0.0) -> float | None:
     """Smallest lasting relative change from the deploy on that is called with 80 % probability within the window.
 
     Args:
         judge: see `Judge`.
         w: expected sensitivity of the window's buckets, shape (m,).
+        high: their upper fences, s.d. of the noise, shape (m,).
         harm: the direction; for either, the larger of the two.
         evidence: -ln of the probability at which this signal calls harm.
         least: relative change that must be passed, by half a standard error, for it to be called harm.
@@ -34,10 +35,10 @@ def detectable(judge: Judge, w: Floats, harm: Harm, evidence: float, least: floa
     here = w / scale
     information = np.cumsum((here * judge.shape.response[:looks]) ** 2)
     evidence += MARGIN + math.log(judge.overlap)
-    lasting, violent = judge.lasting.level(evidence - LASTING), judge.violent.level(evidence - VIOLENT)
+    stays, large = judge.lasting.level(evidence - LASTING), judge.violent.level(evidence - VIOLENT)
     price, spread = judge.shape.price[:looks], judge.shape.spread[:looks]
-    bars = (lasting + price) * spread, (violent + price) * spread, (violent + PRICE) * spread[0]
-    found = [_least(judge, here, information, bars, sign) for sign in signs(harm)]
+    bars = (stays + price) * spread, (large + price) * spread, (large + PRICE) * spread[0]
+    found = [_least(judge, here, high / judge.model.scale, information, bars, sign) for sign in signs(harm)]
     surest = min(max(lasting for lasting, _ in found), max(short for _, short in found))
     return max(surest, least + _doubt(judge, here)) if least > 0 else surest
 
@@ -53,35 +54,35 @@ def _doubt(judge: Judge, w: Floats) -> float:
 
 
 def _least(
-    judge: Judge, w: Floats, information: Floats, bars: tuple[Floats, Floats, float], sign: float
+    judge: Judge, w: Floats, high: Floats, information: Floats, bars: tuple[Floats, Floats, float], sign: float
 ) -> tuple[float, float]:
     """The least change whose typical (80 %) sum reaches the bar of either statistic at some look, or in one bucket.
 
     The first is of a change that lasts, the second of one that one bucket shows.
     """
-    looks, most = len(w), float(w.max())
-    reach = np.concatenate([information, information, [most**2]]).clip(1e-12)
+    looks, busiest = len(w), int(w.argmax())
+    reach = np.concatenate([information, information, [float(w[busiest]) ** 2]]).clip(1e-12)
     bar = np.concatenate([bars[0], bars[1], [bars[2]]])
     largest = np.maximum(np.maximum.accumulate(w), TINY)
-    largest, fence = np.concatenate([largest, largest, [most]]), CLIP / judge.model.scale
-    low, high = np.full(len(bar), 1e-5), np.full(len(bar), 1e4)
+    largest = np.concatenate([largest, largest, largest[-1:]])
+    fence = np.concatenate([high, high, high[busiest : busiest + 1]]) if sign > 0 else np.full(len(bar), CLIP)
+    low, top = np.full(len(bar), 1e-5), np.full(len(bar), 1e4)
     for _ in range(16):  # to a part in three thousand
-        middle = np.sqrt(low * high)
-        counted = middle
-        if not judge.model.noise.counts:  # of large deviations the scan takes less
-            sizes = middle * largest
-            sizes[:looks] = clipped(sizes[:looks], fence)
-            sizes[looks:] = judge.shape.violent(sizes[looks:], fence)
-            counted = sizes / largest
-        ok = _root(judge, counted, reach, sign) >= bar
-        high, low = np.where(ok, middle, high), np.where(ok, low, middle)
-    return float(high[:-1].min()), float(high[-1])
+        middle = np.sqrt(low * top)
+        sizes = middle * largest  # of which each statistic counts less the larger they are
+        sizes[:looks] = clipped(sizes[:looks], fence[:looks])
+        sizes[looks:] = judge.shape.violent(sizes[looks:], fence[looks:])
+        ok = _root(judge, middle, sizes / largest, reach, sign) >= bar
+        top, low = np.where(ok, middle, top), np.where(ok, low, middle)
+    return float(top[:-1].min()), float(top[-1])
 
 
-def _root(judge: Judge, change: Floats, information: Floats, sign: float) -> Floats:
-    """Deviation that a change reaches with 80 % probability; past a total loss it goes on as if more could be lost."""
-    variance = information * (1 + sign * change) if judge.model.noise.counts else information
-    total = change * information - POWER * np.sqrt(np.maximum(variance, 0.0))
+def _root(judge: Judge, change: Floats, counted: Floats, information: Floats, sign: float) -> Floats:
+    """Deviation that a change reaches with 80 % probability, as far as it is `counted`; past a total loss it goes on as
+    if more could be lost.
+    """
+    variance = information * (1 + sign * counted) if judge.model.noise.counts else information
+    total = counted * information - POWER * np.sqrt(np.maximum(variance, 0.0))
     bounded = np.minimum(total, information) if sign < 0 and judge.model.noise.counts else total
     root = signed_root(bounded, information, sign, judge.model.noise.counts)
     beyond = np.maximum(change - 1, 0.0) * np.sqrt(information) if sign < 0 and judge.model.noise.counts else 0.0

@@ -18,7 +18,7 @@ from watcher.detect.judging import Seen, deviations
 from watcher.detect.noise import Scale
 from watcher.detect.onset import Onset, locate
 from watcher.detect.opinion import LN10, Opinion, Subject
-from watcher.detect.statistics import CLIP, TINY, scan
+from watcher.detect.statistics import TINY, clipped, scan
 from watcher.model.series import Floats
 
 OVERSHOOT = 1.0  # nats by which the walk passes a bound when it does
@@ -30,7 +30,7 @@ DOUBT = 2.0  # s.e. by which the harm before the deploy may be larger than seen
 def onset_of(subject: Subject, opinion: Opinion, *, grown: bool) -> Onset | None:
     """When the harm began, in buckets since the deploy (negative: before it); what has `grown`, since the deploy."""
     before, verdict = _before(subject, opinion), opinion.verdict
-    gain = shift_gain(opinion.judge, before, verdict.until_surest, verdict.sign, whole=True)
+    gain = shift_gain(opinion.judge, before, verdict.until_surest, verdict.sign, sized=True)
     deploy = len(before.w)
     if grown:
         gain[:deploy] = -np.inf
@@ -113,7 +113,7 @@ def _alone(judge: Judge, before: Before, seen: Buckets, sign: float, ago: Ints) 
 
 def _evidence(buckets: Buckets, sign: float) -> tuple[Floats, Floats]:
     eps, w, high = buckets
-    return sign * np.clip(eps, -CLIP, high) * w, w * w
+    return sign * clipped(eps, high) * w, w * w
 
 
 def _grown(judge: Judge, before: Before, onset: int, since: Buckets, sign: float, least: float) -> float:
@@ -150,7 +150,7 @@ def _harm_before(judge: Judge, before: Before, onset: int, sign: float) -> float
         # Mean of what is within reach of the median: neither one wild bucket nor a hundred large ones mislead it.
         middle = float(np.median(eps[known] / w[known]))
         information = float(w @ w)
-        rest = np.clip(eps - w * middle, -CLIP, before.high[-length:])
+        rest = clipped(eps - w * middle, before.high[-length:])
         size = middle + float(rest @ w) / information
         spread = max(float(judge.shape.spread[min(length, len(judge.shape.spread)) - 1]), 1.0)
         # The largest of several lies on the safe side by itself.

@@ -1,8 +1,9 @@
 """The scan: at each look, how unlike the expected the buckets since the deploy are, over all stretches at once.
 
 Stretches that begin at the deploy come first; shorter ones, for harm that begins later, pay a fixed price. There are
-two statistics. In the lasting one no bucket counts for more than CLIP: it sees what stays. In the violent one a bucket
-says more the farther off it is: it sees what is short and large, over one to three buckets or since the deploy.
+two statistics. In the lasting one no bucket counts for more than its fence (3 s.d., of counts a few events more): it
+sees what stays. In the violent one a bucket says more the farther off it is: it sees what is short and large, over one
+to three buckets or since the deploy.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def clipped(eps: Floats, high: Floats | float) -> Floats:
 
 
 def pulled(eps: Floats, high: Floats | float) -> Floats:
-    """Innovations beyond the fences count by their logarithm: no single bucket decides, a large one still says more."""
+    """Innovations beyond the fences count by their logarithm: of two far off the farther says a little more."""
     inside = clipped(eps, high)
     far = (inside != eps).ravel().nonzero()[0]
     if len(far):
@@ -231,7 +232,7 @@ class _Stretches:
 @lru_cache(maxsize=128)
 def _stretches(width: int, looks: int) -> _Stretches:
     lasting = _lasting(width, looks)
-    lengths = np.array([*lasting, *_violent(width)])[:, None]
+    lengths = np.array([*lasting, *_violent(width)], dtype=np.int64)[:, None]
     # Lasting stretches are sums of the first of the three rows of values, violent ones of the second.
     row = (np.arange(len(lengths)) >= len(lasting))[:, None].astype(np.int64)
     ends = np.arange(1, width + 1)

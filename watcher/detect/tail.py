@@ -24,7 +24,7 @@ class Growth(StrEnum):
 
     SQUARE = "square"  # sums: near normal
     HEAVY = "heavy"  # sums in which a bucket far off counts by its logarithm
-    LOG = "log"  # single points: a power law
+    LOG = "log"  # where a bucket far off counts as it is: a power law
 
 
 # Weight, mean excess, least threshold.

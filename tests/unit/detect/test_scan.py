@@ -14,18 +14,31 @@ LOOKS = 60
 
 @pytest.mark.parametrize("counts", [False, True])
 @pytest.mark.parametrize("forgets", [False, True])
-def test_windows_judged_together_are_judged_as_each_alone(counts: bool, forgets: bool) -> None:
+@pytest.mark.parametrize("pulls", [False, True])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("width", [LOOKS, 12, 3, 1])
+def test_windows_judged_together_are_judged_as_each_alone(
+    counts: bool, forgets: bool, pulls: bool, sign: float, width: int
+) -> None:
     rng = np.random.default_rng(1)
     response = np.where(np.arange(LOOKS) == 0, 1.0, 0.4) if forgets else np.ones(LOOKS)
-    shape = shape_of(response, (0.1, 0.05), counts)
-    w = np.full((7, LOOKS), 0.3)
-    eps = np.asarray((rng.poisson(0.09, w.shape) - 0.09) / 0.3, dtype=np.float64)
-    together = scan(eps, w, np.full(w.shape, 9.0), shape, 1.0)
+    shape = shape_of(response, (0.1, 0.05), counts, pulls)
+    w = rng.uniform(0.2, 0.4, (7, width)) * (rng.random((7, width)) > 0.1)
+    eps = np.where(w > 0, rng.standard_t(2, w.shape), 0.0)
+    high = rng.uniform(CLIP - 1, CLIP, w.shape)
+    together = scan(eps, w, high, shape, sign)
     for row in range(len(eps)):
         part = slice(row, row + 1)
-        alone = scan(eps[part], w[part], np.full((1, LOOKS), 9.0), shape, 1.0)
+        alone = scan(eps[part], w[part], high[part], shape, sign)
         np.testing.assert_allclose(together.lasting[row], alone.lasting[0])
         np.testing.assert_allclose(together.violent[row], alone.violent[0])
+
+
+@pytest.mark.parametrize("windows", [1, 3])
+def test_nothing_is_said_of_no_buckets(windows: int) -> None:
+    nothing = np.empty((windows, 0))
+    found = scan(nothing, nothing, nothing, shape_of(np.ones(LOOKS), (0.0, 0.0), counts=True), 1.0)
+    assert found.lasting.shape == found.violent.shape == (windows, 0)
 
 
 def test_a_spike_of_a_count_is_the_signed_root_of_its_poisson_deviance() -> None:

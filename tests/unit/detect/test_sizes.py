@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from support.signals import orders, plan, signal, watched
+from support.signals import DEPLOY, orders, plan, series, signal, times, watched
 
-from watcher.model.finding import State
+from watcher.model.finding import Finding, State
 
 
 @pytest.mark.parametrize("min_effect", [0.0, 0.1, 0.2, 0.5])
@@ -22,6 +23,24 @@ def test_what_is_detectable_counts_as_harm(min_effect: float) -> None:
     if min_effect > 0:
         small = [watched(policy, {"orders": orders(s, 0.02 - min_effect)}, every=5)[-1].of("orders") for s in range(8)]
         assert len([one for one in small if one.state is State.ALARM]) <= 2
+
+
+@pytest.mark.parametrize(("looks", "probability"), [(1, 0.01), (1, 1e-4), (2, 1e-4)])
+def test_what_is_detectable_in_a_bucket_or_two_is_so_by_what_the_scan_counts(looks: int, probability: float) -> None:
+    policy = plan(signal(), looks=looks, probability=probability)
+
+    def last(seed: int, change: float) -> Finding:
+        at = times(days=0.4, looks=looks)
+        rate = 1e4 * np.where(at > DEPLOY, 1 + change, 1.0)
+        counts = series(at, np.random.default_rng(seed).poisson(rate).astype(np.float64))
+        return watched(policy, {"orders": counts}, every=looks)[-1].of("orders")
+
+    found = []
+    for seed in range(30):
+        least = last(seed, 0.0).detectable
+        assert least is not None
+        found.append(last(seed, -least).state is State.ALARM)
+    assert sum(found) >= 20, "80 % were promised"
 
 
 @pytest.mark.parametrize("change", [0.0, -0.02, -0.06, -0.15])
