@@ -42,6 +42,11 @@ def corroborated(metrics: float, tickets: float) -> float:
     return 2 * weaker + math.log(BOTH)
 
 
+def confirming(evidence: float, *, tickets: bool) -> float:
+    """What a signal must say at least to be one of two that `corroborated` makes this evidence of; -ln each."""
+    return (evidence - math.log(BOTH)) / 2 + math.log(TICKETS if tickets else METRICS)
+
+
 def _together(signals: Sequence[tuple[Axis, Quiet]]) -> float:
     if len(signals) <= 1:
         return 1.0

@@ -23,6 +23,7 @@ ENOUGH = 4000  # buckets that coefficients are learned from
 REACH = 4.0  # times the usual distance from the median of the newest buckets: where a point's influence ends
 MIDDLE = 15  # buckets of that median
 BEHIND = (1, 16, 31, 46, 61)  # buckets ago: whose medians' median is the calm level
+WILDEST = 12.0  # sum of the sizes of the weights; of real signals it is hardly ever more than 4
 RECENT = 8  # buckets that tell where the level is now; one of LENGTHS
 
 
@@ -217,9 +218,10 @@ def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, up
     # Neighbours say nearly the same: a few thousand buckets teach as much as all of them.
     learn = learn[:: max(len(learn) // ENOUGH, 1)]
     weights = _least_squares(w[learn] * rows[:, learn], pulled[learn])
-    # A forecast that remembers more than there is would explode.
+    # A forecast that remembers more than there is would explode; one learned of nothing but a wild value means nothing.
     if weights.sum() > 0.995:
         weights = weights * (0.995 / float(weights.sum()))
+    weights = weights / max(float(np.abs(weights).sum()) / WILDEST, 1.0)
     forecast = Forecast(lengths, weights, kappa, shares, kappas, reach)
     return Fitted(forecast, z, pulled, shared + weights @ rows, calm, recent_of(lengths, rows))
 

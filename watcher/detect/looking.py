@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from watcher.detect.calibration import Calibration, end_of
-from watcher.detect.combine import corroborated
+from watcher.detect.combine import confirming, corroborated
 from watcher.detect.expectation import Effect, Expected, effect_of, expect
 from watcher.detect.fitness import unfit, untrusted
 from watcher.detect.fitting import Judge
@@ -27,7 +27,7 @@ from watcher.model.service import Role
 
 SUSPECT_TIMES = 5.0
 CAP = 12.0
-DOUBTED = 0.6  # score from which on vetoes are asked, whatever harm is called at: a chance of one in four
+DOUBTED = 1.0  # score from which on vetoes are asked at the latest: a chance of one in ten
 _OPEN = frozenset({Cause.NO_HARM, Cause.LEVEL_SHIFT, Cause.SPIKE})
 
 
@@ -171,7 +171,7 @@ class _Look:
         cost = self.subject.calibrated.cost / LN10
         suspect = self.threshold - math.log10(SUSPECT_TIMES)
         score = min(judged.evidence / LN10, CAP)
-        harmed, doubted = score - cost >= suspect, score - cost >= min(suspect, DOUBTED)
+        harmed, doubted = score - cost >= suspect, score - cost >= min(suspect, DOUBTED, self._confirming)
         arrived = older(self.subject, judged, seen, suspect + cost)
         expected = expect(self.subject.calibrated, judged.judge, seen.grid, judged.shared)
         grown = arrived is not None and arrived[0] - cost >= self.threshold
@@ -198,6 +198,11 @@ class _Look:
         state = State.ALARM if score - cost >= self.threshold else State.SUSPECT
         kind = Cause.LEVEL_SHIFT if spike is None else Cause.SPIKE
         return replace(base, state=state, cause=kind, score=total, **measured)
+
+    @property
+    def _confirming(self) -> float:
+        """The score from which on the signal may confirm another kind's."""
+        return confirming(LN10 * self.threshold, tickets=self.subject.signal.is_tickets) / LN10
 
     def _large(self, effect: Effect | None, sign: float) -> bool:
         """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side.

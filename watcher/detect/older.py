@@ -96,8 +96,9 @@ def _alone(judge: Judge, before: Before, seen: Buckets, sign: float, ago: Ints) 
     half of the buckets before does not show it, the ratio is minus infinity: wild ones that had passed are no harm
     that lasts.
     """
-    total, weight = (np.cumsum(each[::-1])[ago - 1] for each in _evidence(before.towards(sign), sign))
-    late, late_weight = (np.cumsum(each[::-1])[(ago + 1) // 2 - 1] for each in _evidence(before.towards(sign), sign))
+    sums = [np.cumsum(each[::-1]) for each in _evidence(before.towards(sign), sign)]
+    total, weight = (each[ago - 1] for each in sums)
+    late, late_weight = (each[(ago + 1) // 2 - 1] for each in sums)
     since, since_weight = (float(each.sum()) for each in _evidence(seen, sign))
     least = (since - DOUBT * math.sqrt(since_weight)) / max(since_weight, TINY)
     size = np.maximum((total + since) / np.maximum(weight + since_weight, TINY), least)

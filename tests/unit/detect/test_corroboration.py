@@ -10,7 +10,7 @@ import pytest
 from support.signals import DEPLOY, calibrated, orders, plan, series, signal, times, watched
 
 from watcher import detect
-from watcher.detect.combine import corroborated, costs
+from watcher.detect.combine import confirming, corroborated, costs
 from watcher.detect.looking import highest
 from watcher.model.finding import Cause, Findings, State
 from watcher.model.series import Series
@@ -68,6 +68,15 @@ def test_the_shares_of_the_budget_add_up_to_it(both: float) -> None:
     said = corroborated(evidence - metric_cost, evidence - ticket_cost)
     assert said == pytest.approx(2 * evidence + math.log(0.1))
     assert costs([[], []]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.05, 0.01, 1e-4])
+def test_what_may_confirm_is_asked_for_vetoes(probability: float) -> None:
+    evidence = -math.log(probability)
+    metrics, tickets = confirming(evidence, tickets=False), confirming(evidence, tickets=True)
+    assert corroborated(metrics, tickets) == pytest.approx(evidence)
+    assert corroborated(metrics - 0.1, tickets + 1) < evidence
+    assert corroborated(metrics + 1, tickets - 0.1) < evidence
 
 
 def test_no_look_comes_to_more_than_the_highest() -> None:
