@@ -117,7 +117,7 @@ def harmed(case: Case, change: float, label: str, rng: np.random.Generator) -> C
 
 
 def held_out(name: str) -> bool:
-    """Half of all series are not looked at while the engine is worked on."""
+    """Half of all series, by their names: to be kept apart from those that the engine is worked on with."""
     return zlib.crc32(name.encode()) % 2 == 1
 
 
