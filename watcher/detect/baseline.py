@@ -88,7 +88,9 @@ def fit_profile(axis: Axis, indices: Ints, values: Floats, weights: Floats, grai
     for label in range(len(curves)):
         members = np.flatnonzero(classes[weekday] == label)
         if len(members):
-            curve, own = table.select(members).shrunk(fine, coarse)
+            # What is out of line among all days may be what every weekend does.
+            alike = table if len(members) == rows else _Table.of(total[members], weight[members], level, grain)
+            curve, own = alike.shrunk(fine, coarse)
             # The newest day is the deploy's: what is expected of it rests on the others.
             curves[label] = own[-1] if members[-1] == rows - 1 and len(members) > 1 else curve
             expected[members] = own
@@ -139,9 +141,6 @@ class _Table:
         width = DAY / self.bins
         fine = round(FINE / width) if width < FINE else int(step < 1800)
         return fine, max(round(COARSE / width), fine)
-
-    def select(self, members: Ints) -> _Table:
-        return _Table(self.total[members], self.weight[members], self.flat, self.bins)
 
     def leave_one_out(self, width: int) -> tuple[Floats, Floats]:
         """Deviation curves smoothed by `width` bins either side: of all days, and for each day of the others."""

@@ -14,10 +14,9 @@ from watcher.detect.before import Before, find_before
 from watcher.detect.clean import clean, longest_run
 from watcher.detect.combine import costs
 from watcher.detect.detectable import detectable
-from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge
+from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge, to_come
 from watcher.detect.likeness import is_copy, likeness
 from watcher.detect.modelling import Model, Past, fit_model, upper_fence
-from watcher.detect.noise import Noise, Scale, lift, standardise
 from watcher.detect.statistics import CLIP
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.finding import Cause
@@ -191,20 +190,15 @@ def _calibrate(
         return _unusable(draft, Cause.TOO_LITTLE_HISTORY, f"{points} points of history, {wanted} are needed"), None
     harm = draft.signal.harm
     model, past = fit_model(draft.axis, grid, draft.signal.kind, None, looks)
-    typical_total = float(np.nanmedian(grid.totals)) if grid.totals is not None else 1.0
-    w, _ = _to_come(model.noise, lift(model.noise, model.ahead, np.full(looks, model.memory.level)), typical_total)
-    wanted_information = float(np.sum((w / model.scale) ** 2))
-    own, quiet = fit_judge(model, past, harm, looks, wanted_information, None)
+    typical_total = _typical_total(grid)
+    own, quiet = fit_judge(model, past, harm, looks, typical_total, None)
     judges, before = [own], [find_before(own, past, harm, looks)]
     kin = _closest(draft, past, controls, history)
     if kin is not None:
         name, control_past = kin
         controlled_model, controlled_past = fit_model(draft.axis, grid, draft.signal.kind, control_past, looks)
         if not is_copy(past, controlled_past):
-            scale = model.scale / controlled_model.scale
-            judge, quiet = fit_judge(
-                controlled_model, controlled_past, harm, looks, wanted_information * scale**2, name
-            )
+            judge, quiet = fit_judge(controlled_model, controlled_past, harm, looks, typical_total, name)
             judges.insert(0, judge)
             before.insert(0, find_before(judge, controlled_past, harm, looks))
     known_places = np.flatnonzero(known)
@@ -214,7 +208,7 @@ def _calibrate(
         first=draft.first,
         looks=looks,
         judges=tuple(judges),
-        witness=_witness(draft, model),
+        witness=_witness(draft, model, typical_total),
         before=tuple(before),
         cause=None,
         cost=0.0,
@@ -229,26 +223,27 @@ def _calibrate(
     return calibrated, quiet
 
 
-def _witness(draft: _Draft, model: Model) -> Judge | None:
+def _typical_total(grid: Grid) -> float:
+    """The usual denominator, closed hours left out."""
+    if grid.totals is None:
+        return 1.0
+    busy = grid.totals[grid.totals > 0]
+    return float(np.median(busy)) if len(busy) else 0.0
+
+
+def _witness(draft: _Draft, model: Model, typical_total: float) -> Judge | None:
     if float(np.ptp(model.profile.curves)) == 0:
         return None
     watched = draft.first + np.array([0, draft.looks - 1])
     if kin_days(draft.axis, draft.grid.first + np.flatnonzero(~np.isnan(draft.grid.values)), watched) >= ENOUGH_KIN:
         return None
     level, past = fit_model(draft.axis, draft.grid, draft.signal.kind, None, draft.looks, days=False)
-    return fit_judge(level, past, draft.signal.harm, draft.looks, 0.0, None, MOST_POINTS // 3)[0]
+    return fit_judge(level, past, draft.signal.harm, draft.looks, typical_total, None, MOST_POINTS // 3)[0]
 
 
 def _tail_run(values: Floats) -> int:
     changes = np.flatnonzero(values != values[-1])
     return len(values) - 1 - int(changes[-1]) if len(changes) else len(values)
-
-
-def _to_come(noise: Noise, profile: Floats, total: float) -> tuple[Floats, Floats]:
-    """Sensitivity and s.d. of buckets to come, with the usual denominators."""
-    if noise.scale is not Scale.SHARE:
-        return standardise(noise, profile, profile, None)[1:]
-    return standardise(noise, profile, profile * total, np.full(len(profile), total))[1:]
 
 
 def _closest(
@@ -295,6 +290,5 @@ def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str
 
 def _detectable(calibrated: Calibrated, signal: Signal, evidence: float) -> float | None:
     judge = calibrated.judges[0]
-    profile = lift(judge.model.noise, judge.model.ahead, judge.path.part(calibrated.looks).level)
-    w, sd = _to_come(judge.model.noise, profile, calibrated.typical_total)
+    w, sd = to_come(judge.model, judge.path, calibrated.looks, calibrated.typical_total)
     return detectable(judge, w, upper_fence(judge.model.noise, sd, CLIP), signal.harm, evidence, signal.min_effect)

@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from watcher.detect.baseline import Ints
 from watcher.detect.drift import Drift, fit_drift
 from watcher.detect.modelling import Model, Past
+from watcher.detect.noise import ACTIVE, Scale, lift, standardise
 from watcher.detect.path import Path, follow
 from watcher.detect.statistics import Shape, clipped, growing, harmful, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
@@ -108,7 +109,11 @@ def local_noise(past: Past, starts: Ints) -> Floats:
 
 
 def quiet_starts(past: Past, looks: int, wanted: float, most: int) -> Ints:
-    """Positions of windows of `looks` buckets within the history that hold about as much information as the watch's."""
+    """Positions of windows of `looks` buckets within the history that are like the watch's.
+
+    They hold about as much information as is `wanted`; and where the watch begins after hours in which little happened,
+    so do they: where a shop's day will begin is not known as well as how it goes on.
+    """
     last = len(past.w) - looks
     if last < 0:
         return np.empty(0, dtype=np.int64)
@@ -117,12 +122,16 @@ def quiet_starts(past: Past, looks: int, wanted: float, most: int) -> Ints:
     sums = np.concatenate([[0.0], np.cumsum(past.w * past.w)])
     information = sums[starts + looks] - sums[starts]
     reference = wanted if wanted > 0 else float(np.median(information))
-    alike = (information >= LEAST_INFORMATION * reference) & (information <= reference / LEAST_INFORMATION)
-    if alike.sum() < max(0.1 * len(starts), 8):
-        alike = information >= LEAST_INFORMATION * reference
-    if alike.sum() < max(0.1 * len(starts), 8):
-        alike = np.ones(len(starts), dtype=np.bool_)
-    return np.asarray(starts[alike], dtype=np.int64)
+    enough = max(0.1 * len(starts), 8)
+    alike = information >= LEAST_INFORMATION * reference
+    about = alike & (information <= reference / LEAST_INFORMATION)
+    if about.sum() >= enough:
+        alike = about
+    if alike.sum() < enough:
+        return np.asarray(starts, dtype=np.int64)
+    idle = sums[starts] - sums[np.maximum(starts - looks, 0)] < LEAST_INFORMATION * reference
+    here = alike & (idle == (sums[-1] - sums[-1 - looks] < LEAST_INFORMATION * reference))
+    return np.asarray(starts[here if here.sum() >= 8 else alike], dtype=np.int64)
 
 
 def windows(values: Floats, starts: Ints, looks: int) -> Floats:
@@ -132,11 +141,24 @@ def windows(values: Floats, starts: Ints, looks: int) -> Floats:
     return np.asarray(sliding_window_view(values, looks)[starts])
 
 
+def to_come(model: Model, path: Path, looks: int, total: float) -> tuple[Floats, Floats]:
+    """Sensitivity and s.d. of the buckets to come, shape (looks,), if denominators are `total`."""
+    expected = lift(model.noise, model.ahead, path.part(looks).level)
+    if model.noise.scale is not Scale.SHARE:
+        return standardise(model.noise, expected, expected, None)[1:]
+    return standardise(model.noise, expected, expected * total, np.full(looks, total))[1:]
+
+
 def fit_judge(
-    model: Model, past: Past, harm: Harm, looks: int, wanted: float, control: str | None, most: int = MOST_POINTS
+    model: Model, past: Past, harm: Harm, looks: int, total: float, control: str | None, most: int = MOST_POINTS
 ) -> tuple[Judge, Quiet]:
-    """Calibrates the scan on quiet windows of the history, with the code that judges the deploy."""
-    starts = quiet_starts(past, looks, wanted, most)
+    """Calibrates the scan on quiet windows of the history, with the code that judges the deploy.
+
+    Those are taken in which about as much happens as in the watch to come, with `total` for a usual denominator.
+    """
+    path = follow(model.forecast, model.memory, looks)
+    sensitivity, _ = to_come(model, path, looks, total)
+    starts = quiet_starts(past, looks, float(np.sum((sensitivity / model.scale) ** 2)), most)
     response = model.forecast.response(looks)
     local = local_noise(past, np.concatenate([starts, [len(past.w)]]))
     eps, calm, w = (windows(each, starts, looks) / local[:-1, None] for each in (past.eps, past.calm, past.w))
@@ -150,7 +172,8 @@ def fit_judge(
     moves = not past.still
     shape = shape_of(response, (0.0, 0.0), counts, moves)
     deviations = [growing(sign * w * clipped(one, high), w * w, shape, sign) for sign, one in towards.items()]
-    shape = shape_of(response, _inflation(deviations, independent), counts, moves)
+    information = np.cumsum(w * w * (response * response), axis=1)
+    shape = shape_of(response, _inflation(deviations, information, independent), counts, moves)
     scans = [scan(one, w, high, shape, sign) for sign, one in towards.items()]
     lasting = np.max([one.lasting.max(axis=1, initial=-9.0) for one in scans], axis=0)
     violent = np.max([one.violent.max(axis=1, initial=-9.0) for one in scans], axis=0)
@@ -162,7 +185,6 @@ def fit_judge(
     violent_tail = fit_tail(violent, 1.3 * independent, Growth.HEAVY if moves else Growth.LOG, trust, bounded=moves)
     found = np.maximum(stronger(lasting_tail, violent_tail, lasting, violent), 0.0)
     overlap = shared(found, independent, 1.0)
-    path = follow(model.forecast, model.memory, looks)
     drift, drifts = fit_drift(past.recent, starts, looks, signs(harm), independent, usual, bounded=moves)
     judge = Judge(
         model, shape, path, lasting_tail, violent_tail, drift, float(local[-1]), overlap, independent, control
@@ -179,14 +201,21 @@ def shared(evidence: Floats, independent: float, most: float) -> float:
     return float(np.clip((seen * independent * BODY + prior * 5) / (independent * BODY + 5), 0.3 * most**0.5, most))
 
 
-def _inflation(deviations: list[Floats], independent: float) -> tuple[float, float]:
-    """`a, b` of `exp(a + b ln L)`: the s.d. of deviations over L buckets, drawn to 1 where windows are few."""
+def _inflation(deviations: list[Floats], information: Floats, independent: float) -> tuple[float, float]:
+    """`a, b` of `exp(a + b ln L)`: the s.d. of deviations over L buckets, drawn to 1 where windows are few.
+
+    `information` is that of the stretches, shape as a deviation: those in which nothing happened tell nothing.
+    """
     looks = deviations[0].shape[1]
     if not len(deviations[0]) or looks < 2:
         return 0.0, 0.0
-    square = np.mean([np.mean(np.minimum(each * each, 9.0), axis=0) for each in deviations], axis=0) / 0.99
+    told = information > ACTIVE * information.mean(axis=0)
+    some = np.maximum(np.count_nonzero(told, axis=0), 1)
+    square = (
+        np.mean([np.minimum(each * each, 9.0).sum(axis=0, where=told) / some for each in deviations], axis=0) / 0.99
+    )
     lengths = np.arange(1, looks + 1)
-    certain = independent * looks / lengths
+    certain = independent * looks / lengths * told.mean(axis=0)
     spread = 0.5 * np.log((square * certain + 5.0) / (certain + 5.0))
     # Few long stretches, many short ones; and the short ones weigh no more than what they are wanted for.
     weight = 1.0 / lengths

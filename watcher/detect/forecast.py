@@ -21,15 +21,16 @@ CONTROL_LENGTHS = (1, 4, 20)
 SLOW = 60  # own means this long stand beside the control while its share is learned
 ENOUGH = 4000  # buckets that coefficients are learned from
 REACH = 4.0  # times the usual distance from the median of the newest buckets: where a point's influence ends
+PRIOR = 0.02  # of the usual information: what a mean must have to be half believed
 MIDDLE = 15  # buckets of that median
 BEHIND = (1, 16, 31, 46, 61)  # buckets ago: whose medians' median is the calm level
 WILDEST = 12.0  # sum of the sizes of the weights; of real signals it is hardly ever more than 4
-RECENT = 8  # buckets that tell where the level is now; one of LENGTHS
+RECENT = 8  # buckets that tell where the level is now
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
-    """Coefficients of the means over the last `lengths` buckets.
+    """Coefficients of the means over the last `lengths` buckets; the last of them has none: drifts are read off it.
 
     Attributes:
         kappa: prior weight of each mean, shape (k,): means over little traffic are drawn to zero.
@@ -85,7 +86,7 @@ def usable(lengths: tuple[int, ...], points: int) -> tuple[int, ...]:
 def _prior(w: Floats, lengths: tuple[int, ...]) -> Floats:
     known = w > 0
     typical = float(np.mean(w[known] ** 2)) if known.any() else 1.0
-    return np.asarray(0.02 * typical * np.asarray(lengths, dtype=np.float64), dtype=np.float64)
+    return np.asarray(PRIOR * typical * np.asarray(lengths, dtype=np.float64), dtype=np.float64)
 
 
 def _least_squares(columns: Floats, target: Floats) -> Floats:
@@ -213,22 +214,19 @@ def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, up
         forecast = Forecast((), np.empty(0), np.empty(0), shares, kappas, reach)
         return Fitted(forecast, z, pulled, shared, calm, np.zeros(len(z)))
     kappa = _prior(w, lengths)
+    # What little traffic says of the level is no drift once there is more: it weighs half as the usual traffic would.
+    lengths, kappa = (*lengths, RECENT), np.append(kappa, _prior(w, (RECENT,)) / PRIOR)
     rows = means(pulled, w * known, lengths, kappa)
     learn = np.flatnonzero(active(np.where(known, w * w, 0.0)))
     # Neighbours say nearly the same: a few thousand buckets teach as much as all of them.
     learn = learn[:: max(len(learn) // ENOUGH, 1)]
-    weights = _least_squares(w[learn] * rows[:, learn], pulled[learn])
+    weights = np.append(_least_squares(w[learn] * rows[:-1, learn], pulled[learn]), 0.0)
     # A forecast that remembers more than there is would explode; one learned of nothing but a wild value means nothing.
     if weights.sum() > 0.995:
         weights = weights * (0.995 / float(weights.sum()))
     weights = weights / max(float(np.abs(weights).sum()) / WILDEST, 1.0)
     forecast = Forecast(lengths, weights, kappa, shares, kappas, reach)
-    return Fitted(forecast, z, pulled, shared + weights @ rows, calm, recent_of(lengths, rows))
-
-
-def recent_of(lengths: tuple[int, ...], rows: Floats) -> Floats:
-    """The mean over the RECENT buckets among the means over `lengths`, shape (k, n); 0 if it is none of them."""
-    return rows[lengths.index(RECENT)] if RECENT in lengths else np.zeros(rows.shape[1])
+    return Fitted(forecast, z, pulled, shared + weights @ rows, calm, rows[-1])
 
 
 def relative(z: Floats, w: Floats) -> Floats:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.detect.forecast import Fitted, Forecast, calm_of, followed, middles, pull, recent_of, relative
+from watcher.detect.forecast import Fitted, Forecast, calm_of, followed, middles, pull, relative
 from watcher.model.series import Floats
 
 NEWEST = 80  # buckets before the deploy that are kept as they were
@@ -33,12 +33,6 @@ class Memory:
 
     def __len__(self) -> int:
         return int(self.sums.shape[1]) - 1
-
-    @property
-    def level(self) -> float:
-        """Mean relative deviation of the newest buckets."""
-        total, weight = self.sums[:, -1 - min(NEWEST, len(self))].tolist()
-        return total / weight if weight < 0 else 0.0
 
     def means(self, z: Floats, w: Floats, lengths: tuple[int, ...], kappa: Floats) -> Floats:
         """As the function, for buckets since the deploy, shape (k, n): all at once, the calls are what it costs."""
@@ -91,4 +85,4 @@ def forecast_level(
         return shared, calm, np.zeros(len(z))
     pulled = pull(z, w, forecast.reach, upper, middle)
     rows = memory.means(pulled, w, forecast.lengths, forecast.kappa)
-    return shared + forecast.weights @ rows, calm, recent_of(forecast.lengths, rows)
+    return shared + forecast.weights @ rows, calm, rows[-1]
