@@ -20,6 +20,7 @@ FINE = 180.0  # seconds either side that share a minute's mean
 COARSE = 2_700.0
 FEWEST_DAYS = 2
 SHARP = 4.0  # s.e. by which a minute must differ from its neighbours to be a habit
+MEDIAN_OFF, QUARTILE_OFF = 0.6745, 1.1503  # quantiles 1/2 and 3/4 of a standard normal's distance from its mean
 GAIN = 0.94  # a finer split of days must lower the error to this share
 
 Ints = NDArray[np.int64]
@@ -247,22 +248,27 @@ def _ratio(total: Floats, weight: Floats) -> Floats:
 
 def sorted_median(values: Floats) -> Floats:
     """Median of each column, NaN left out; NaN for a column of nothing."""
-    ranked = np.sort(values, axis=0)
-    count = np.count_nonzero(~np.isnan(values), axis=0)
-    columns = np.arange(values.shape[1])
-    lower = ranked[np.maximum(count - 1, 0) // 2, columns]
-    upper = ranked[np.minimum(count // 2, len(values) - 1), columns]
-    return np.asarray((lower + upper) / 2, dtype=np.float64)
+    return _ranked(np.sort(values, axis=0), (1, 2))
+
+
+def _ranked(ranked: Floats, share: tuple[int, int]) -> Floats:
+    """The quantile `share` (as a fraction) of each column of what is sorted already, NaN last; NaN if there is nothing."""
+    last = np.maximum(np.count_nonzero(~np.isnan(ranked), axis=0) - 1, 0) * share[0]
+    columns = np.arange(ranked.shape[1])
+    lower, upper = ranked[last // share[1], columns], ranked[-(-last // share[1]), columns]
+    return np.asarray(lower + (upper - lower) * ((last % share[1]) / share[1]), dtype=np.float64)
 
 
 def _fences(mean: Floats, grain: float) -> tuple[Floats, Floats]:
     """Where a day's value is out of line with the same minute of other days: 3 robust s.d., s.d. shared in a day."""
     middle = sorted_median(mean)
-    spread = sorted_median(np.abs(mean - middle))
+    off = np.sort(np.abs(mean - middle), axis=0)
+    # Where most values are the same, as the zeros of rare batches are, the median is no measure of the others.
+    spread = np.maximum(_ranked(off, (1, 2)) / MEDIAN_OFF, _ranked(off, (3, 4)) / QUARTILE_OFF)
     spread = np.where(np.isnan(spread), 0.0, spread)
     width = max(mean.shape[1] // 48, 1)
     shared = _smooth(spread[None], width)[0] / (2 * min(width, (len(spread) - 1) // 2) + 1)
-    reach = grain + 3 * 1.4826 * np.maximum(shared, np.mean(spread) * 0.2)
+    reach = grain + 3 * np.maximum(shared, np.mean(spread) * 0.2)
     # Three days or fewer: the median is nobody's witness against a day.
     if len(mean) < 3:
         reach = reach + np.inf

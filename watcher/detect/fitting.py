@@ -24,7 +24,9 @@ LOCAL = 120  # buckets before the deploy that tell how noisy it is now
 LOCAL_PRIOR = 15.0, 60.0  # buckets' worth of the usual noise; the second where noise is that of single events
 MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
-MARGIN = 0.3  # in -ln of a probability: what is learned from a few days may be a little wrong
+MARGIN = 0.3  # in -ln of a probability: what is learned from a few days may be a little wrong,
+SHORT_MARGIN = 2.0  # and what is learned from a single window very much so
+FEWEST = 8  # quiet windows
 SPARSE = 0.2  # events in a bucket
 LEAST_TRUST = 0.5
 BODY = 0.15  # probability at which the two statistics' dependence is read off
@@ -71,7 +73,7 @@ class Judge:
     def evidence(self, lasting: Floats, violent: Floats, drift: Floats) -> Floats:
         """-ln of the probability that a quiet window comes to such maxima, of many windows; shape (windows,)."""
         scanned = np.maximum(stronger(self.lasting, self.violent, lasting, violent) - self.price, 0.0)
-        slow = self.drift.tail.evidence(drift) + (SLOW - MARGIN)
+        slow = self.drift.tail.evidence(drift) + (SLOW - self.margin)
         return np.maximum(scanned, np.minimum(slow, CORROBORATED * scanned))
 
     def parts(self, lasting: float, violent: float, drift: float) -> tuple[float, float, float]:
@@ -79,13 +81,18 @@ class Judge:
         price = self.price
         stays = max(self.lasting.evidence_of_one(lasting) + LASTING - price, 0.0)
         large = max(self.violent.evidence_of_one(violent) + VIOLENT - price, 0.0)
-        slow = self.drift.tail.evidence_of_one(drift) + (SLOW - MARGIN)
+        slow = self.drift.tail.evidence_of_one(drift) + (SLOW - self.margin)
         return stays, large, min(slow, CORROBORATED * max(stays, large))
 
     @property
     def price(self) -> float:
         """What two scans cost that were learned from a few days, in -ln of a probability."""
-        return math.log(self.overlap) + MARGIN
+        return math.log(self.overlap) + self.margin
+
+    @property
+    def margin(self) -> float:
+        """What is learned from few windows may be wrong, in -ln of a probability."""
+        return MARGIN + SHORT_MARGIN / max(self.independent, 1.0)
 
 
 def stronger(lasting_tail: Tail, violent_tail: Tail, lasting: Floats, violent: Floats) -> Floats:
@@ -122,16 +129,16 @@ def quiet_starts(past: Past, looks: int, wanted: float, most: int) -> Ints:
     sums = np.concatenate([[0.0], np.cumsum(past.w * past.w)])
     information = sums[starts + looks] - sums[starts]
     reference = wanted if wanted > 0 else float(np.median(information))
-    enough = max(0.1 * len(starts), 8)
     alike = information >= LEAST_INFORMATION * reference
     about = alike & (information <= reference / LEAST_INFORMATION)
-    if about.sum() >= enough:
+    if about.sum() >= max(0.1 * len(starts), FEWEST):
         alike = about
-    if alike.sum() < enough:
-        return np.asarray(starts, dtype=np.int64)
+    if alike.sum() < FEWEST:
+        # Windows in which nothing happened say nothing of how it is when something does.
+        alike = information > ACTIVE * float(information.mean())
     idle = sums[starts] - sums[np.maximum(starts - looks, 0)] < LEAST_INFORMATION * reference
     here = alike & (idle == (sums[-1] - sums[-1 - looks] < LEAST_INFORMATION * reference))
-    return np.asarray(starts[here if here.sum() >= 8 else alike], dtype=np.int64)
+    return np.asarray(starts[here if here.sum() >= FEWEST else alike], dtype=np.int64)
 
 
 def windows(values: Floats, starts: Ints, looks: int) -> Floats:

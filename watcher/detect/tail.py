@@ -30,7 +30,8 @@ class Growth(StrEnum):
 # Weight, mean excess, least threshold.
 PRIOR = {Growth.SQUARE: (10.0, 1.1, 1.5), Growth.HEAVY: (10.0, 2.0, 1.5), Growth.LOG: (10.0, 0.11, 2.5)}
 NORMAL = 3.0  # threshold up to which maxima are those of near-normal sums; beyond, all of it is larger by one factor
-MOST = {Growth.SQUARE: 10.0, Growth.HEAVY: 10.0, Growth.LOG: 1.5}  # one incident must not speak for all windows
+MOST = {Growth.SQUARE: 10.0, Growth.HEAVY: 10.0, Growth.LOG: 1.5}  # a few incidents must not speak for all windows
+INCIDENTS = 8  # so many are chance; what came more often is how the signal is
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ def _quantile(ranked: Floats, share: float) -> float:
     return float(one + (two - one) * (place - low))
 
 
+def _recurring(excess: Floats, windows: float) -> float:
+    """The largest of the ascending `excess` that came more than INCIDENTS times, if each is in so many `windows`."""
+    place = len(excess) - 1 - math.ceil(INCIDENTS * windows)
+    return float(excess[place]) if place >= 0 else 0.0
+
+
 def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 1.0, *, bounded: bool = True) -> Tail:
     """The tail of window maxima.
 
@@ -89,7 +96,7 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 
         independent: how many windows' worth of history they hold.
         growth: see `Growth`.
         trust: share of its usual weight that what is known of such maxima in general has.
-        bounded: whether one incident is kept from speaking for all windows.
+        bounded: whether few incidents are kept from speaking for all windows.
     """
     prior_weight, prior_mean, least = PRIOR[growth]
     prior_weight *= trust
@@ -99,7 +106,9 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 
     threshold = max(_quantile(ranked, 1 - EXCEEDING), least)
     above = ranked[ranked > threshold]
     wild = 1.0 if growth is Growth.LOG else max(threshold / NORMAL, 1.0) ** 2
-    excess = np.minimum(_grow(growth, above) - _grow_one(growth, threshold), MOST[growth] * wild if bounded else np.inf)
+    excess = _grow(growth, above) - _grow_one(growth, threshold)
+    if bounded:
+        excess = np.minimum(excess, max(MOST[growth] * wild, _recurring(excess, len(ranked) / max(independent, 1.0))))
     count = independent * len(above) / len(ranked)
     mean = float(excess.mean()) if len(above) else 0.0
     # Counts pile up on single values: what reaches the threshold may be more than what exceeds it.
