@@ -170,13 +170,17 @@ class _Table:
         """What single minutes have that their neighbours lack (jobs on the hour), where days surely agree on it."""
         whole, own = self.leave_one_out(0)
         day = _ratio(self.total, self.weight)
-        off = np.where(self.weight > 0, day - whole_fine, 0.0)
-        days = np.maximum(np.count_nonzero(self.weight > 0, axis=0), 1)
+        known = self.weight > 0
+        days = np.maximum(np.count_nonzero(known, axis=0), 1)
         around = max(self.bins // 48, 1)
-        spread = np.sqrt(_smooth((off * off).mean(axis=0)[None], around)[0] / (2 * around + 1))
+        # How days differ in the same minute; a habit must not count as scatter.
+        off = np.where(known, day - whole, 0.0)
+        square = (off * off).sum(axis=0) / np.maximum(days - 1, 1)
+        spread = np.sqrt(_smooth(square[None], around)[0] / (2 * around + 1))
         keep = np.abs(whole - whole_fine) > SHARP * spread / np.sqrt(days)
         # Most days must say so: one wild day is no habit.
-        keep &= np.mean(np.sign(off) == np.sign(whole - whole_fine), axis=0) >= 0.8
+        agree = np.where(known, day - whole_fine, 0.0)
+        keep &= np.mean(np.sign(agree) == np.sign(whole - whole_fine), axis=0) >= 0.8
         return np.where(keep, whole - whole_fine, 0.0), np.where(keep, own - own_fine, 0.0)
 
     def agreement(self, width: int, minus: int, least: float) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from watcher.detect.baseline import Ints
+from watcher.detect.forecast import RECENT
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.model.series import Floats
 
@@ -37,9 +38,18 @@ class Drift:
 
 
 def fit_drift(
-    level: Floats, starts: Ints, looks: int, signs: Sequence[float], independent: float, trust: float, *, bounded: bool
+    level: Floats,
+    least: float,
+    starts: Ints,
+    looks: int,
+    signs: Sequence[float],
+    independent: float,
+    trust: float,
+    *,
+    bounded: bool,
 ) -> tuple[Drift, Floats]:
     """How `level`, as of each bucket of the history, shape (n,), drifts in windows that begin at `starts`, shape (p,).
+    `least` is the s.d. by which two levels differ at usual traffic if nothing drifts.
 
     Also the largest drift in each of the windows, shape (p,). `trust` and `bounded`: see `fit_tail`.
     """
@@ -48,6 +58,8 @@ def fit_drift(
     before = np.maximum(starts[:, None] - np.arange(looks), 0)
     drifts = [_drift(sign * level[after], sign * level[starts][:, None], sign * level[before]) for sign in signs]
     spread = _spread(np.concatenate(drifts)) if len(starts) else np.ones(looks)
+    # Where windows begin before a shop opens, that nothing has drifted yet says little of what will.
+    spread = np.maximum(spread, least * np.sqrt(np.clip(np.arange(looks), 1, RECENT) / RECENT))
     largest = np.max([(each / spread).max(axis=1, initial=0.0) for each in drifts], axis=0)
     newest = level[np.maximum(len(level) - np.arange(1, looks + 1), 0)]
     return Drift(newest, spread, fit_tail(largest, 1.3 * independent, Growth.SQUARE, trust, bounded=bounded)), largest

@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from watcher.detect.baseline import Ints
 from watcher.detect.drift import Drift, fit_drift
+from watcher.detect.forecast import RECENT
 from watcher.detect.modelling import Model, Past
 from watcher.detect.noise import ACTIVE, Scale, lift, standardise
 from watcher.detect.path import Path, follow
@@ -192,11 +193,19 @@ def fit_judge(
     violent_tail = fit_tail(violent, 1.3 * independent, Growth.HEAVY if moves else Growth.LOG, trust, bounded=moves)
     found = np.maximum(stronger(lasting_tail, violent_tail, lasting, violent), 0.0)
     overlap = shared(found, independent, 1.0)
-    drift, drifts = fit_drift(past.recent, starts, looks, signs(harm), independent, usual, bounded=moves)
+    drift, drifts = fit_drift(
+        past.recent, _least_drift(past), starts, looks, signs(harm), independent, usual, bounded=moves
+    )
     judge = Judge(
         model, shape, path, lasting_tail, violent_tail, drift, float(local[-1]), overlap, independent, control
     )
     return judge, Quiet(past.first + starts, judge.evidence(lasting, violent, drifts), independent)
+
+
+def _least_drift(past: Past) -> float:
+    """S.d. of the difference of two recent levels at usual traffic, by the scatter of single buckets alone."""
+    squares = past.w[past.w > 0] ** 2
+    return math.sqrt(0.5 / (RECENT * float(squares.mean()))) if len(squares) else 1.0
 
 
 def shared(evidence: Floats, independent: float, most: float) -> float:
