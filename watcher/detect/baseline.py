@@ -256,7 +256,7 @@ def sorted_median(values: Floats) -> Floats:
 
 
 def _ranked(ranked: Floats, share: tuple[int, int]) -> Floats:
-    """The quantile `share` (as a fraction) of each column of what is sorted already, NaN last; NaN if there is nothing."""
+    """The quantile `share`, a fraction, of each column of what is sorted, NaN last; NaN for a column of nothing."""
     last = np.maximum(np.count_nonzero(~np.isnan(ranked), axis=0) - 1, 0) * share[0]
     columns = np.arange(ranked.shape[1])
     lower, upper = ranked[last // share[1], columns], ranked[-(-last // share[1]), columns]

@@ -11,7 +11,7 @@ import numpy as np
 from watcher.detect import codec
 from watcher.detect.baseline import kin_days
 from watcher.detect.before import Before, find_before
-from watcher.detect.clean import clean, longest_run
+from watcher.detect.clean import clean, longest_run, without_wild
 from watcher.detect.combine import costs
 from watcher.detect.detectable import detectable
 from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge, to_come
@@ -148,7 +148,7 @@ def _draft(plan: WatchPlan, signal: Signal, series: Series | None) -> _Draft:
         times = series.times[np.isfinite(series.times) & (np.abs(series.times) < 1e12)]
         start = axis.index(float(times.min())) if len(times) else first
         known = series.between(-math.inf, plan.started_at) if ascending(series.times) else series
-        cleaned = clean(regrid(known, axis, start, first), signal.kind)
+        cleaned = without_wild(clean(regrid(known, axis, start, first), signal.kind))
         grid, bad = cleaned.grid, cleaned.bad
     return _Draft(signal, axis, first, looks, grid, bad)
 

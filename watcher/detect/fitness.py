@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from watcher.detect.clean import gap_cause, is_stuck, last_run
+from watcher.detect.clean import gap_cause, is_stuck, running
 from watcher.detect.judging import Seen, deviations
 from watcher.detect.opinion import Opinion, Subject
 from watcher.model.finding import Cause
@@ -44,9 +44,7 @@ def unfit(subject: Subject, seen: Seen, opinion: Opinion | None, spacing: float)
 def _frozen(subject: Subject, seen: Seen) -> bool:
     values, calibrated = seen.grid.values, subject.calibrated
     known = values[~np.isnan(values)]
-    run = last_run(known)
-    if run == len(known) and calibrated.tail_value == known[-1]:
-        run += calibrated.tail_run
+    run = running(known, calibrated.tail_value, calibrated.tail_run)
     judge = calibrated.judges[-1]
     # Nothing at all is what harm looks like, and most looks show no long run.
     if not is_stuck(run, calibrated.usual_run) or (known[-1] == 0 and judge.model.noise.counts):

@@ -14,7 +14,7 @@ from watcher.detect.forecast import RECENT
 from watcher.detect.modelling import Model, Past
 from watcher.detect.noise import ACTIVE, Scale, lift, standardise
 from watcher.detect.path import Path, follow
-from watcher.detect.statistics import Shape, clipped, growing, harmful, scan, shape_of
+from watcher.detect.statistics import TINY, Shape, clipped, growing, harmful, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -57,6 +57,7 @@ class Judge:
         local: noise just before the deploy over usual noise.
         lasting, violent: of the two statistics' largest in a window; see `Scan`.
         overlap: probability of either scan over the sum of both, from quiet windows.
+        learned: information of the whole history, in s.d. squared that a relative harm of 1 is.
         control: name of the control that the model uses, or None.
     """
 
@@ -69,6 +70,7 @@ class Judge:
     local: float
     overlap: float
     independent: float
+    learned: float
     control: str | None
 
     def evidence(self, lasting: Floats, violent: Floats, drift: Floats) -> Floats:
@@ -196,8 +198,9 @@ def fit_judge(
     drift, drifts = fit_drift(
         past.recent, _least_drift(past), starts, looks, signs(harm), independent, usual, bounded=moves
     )
+    learned = max(float(np.sum(past.w * past.w)) / float(local[-1]) ** 2, TINY)
     judge = Judge(
-        model, shape, path, lasting_tail, violent_tail, drift, float(local[-1]), overlap, independent, control
+        model, shape, path, lasting_tail, violent_tail, drift, float(local[-1]), overlap, independent, learned, control
     )
     return judge, Quiet(past.first + starts, judge.evidence(lasting, violent, drifts), independent)
 

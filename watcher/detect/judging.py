@@ -102,6 +102,9 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     eps = np.where(known, (raw[0] - model.mean) / scale, 0.0)
     here = np.where(known, w[0] / scale, 0.0)
     high = upper_fence(noise, sd[0], CLIP) / model.scale
+    # What is expected was learned from no more than the history: a volume never seen before proves less than it seems.
+    unsure = np.sqrt(1 + (here * here).cumsum() / judge.learned)
+    eps, here = eps / unsure, here / unsure
     if math.isinf(model.slack):
         towards = dict.fromkeys(signs(harm), eps)
     else:

@@ -20,6 +20,7 @@ from watcher.model.service import Kind
 SLACK = 0.5  # s.d., at least
 STILL = 0.5  # share of buckets that hold the very same value
 FEW = 10.0  # events in a bucket: with fewer a median of buckets tells no level
+RARE_SCALE = 0.5  # s.d. of few events' innovations, at least
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 
 
@@ -114,10 +115,11 @@ def fit_model(
     seen = w > 0 if control is None else (w > 0) & (control.weight > 0)
     clipped = np.clip(raw, -CLIP, high)[active(np.where(seen, w * w, 0.0))]
     mean_eps, scale_eps = (float(clipped.mean()), float(clipped.std())) if len(clipped) else (0.0, 1.0)
-    scale_eps = max(scale_eps, 1e-3)
+    events = _events(noise, expected[known], grid, known)
+    # What hardly ever happens scatters when it does, though the history may have seen none of it.
+    scale_eps = max(scale_eps, RARE_SCALE if events < FEW else 1e-3)
     apart = np.clip(calm - raw, -CLIP, CLIP)[active(np.where(seen, w * w, 0.0))]
     slack = max(float(np.sqrt(np.mean(apart * apart))) if len(apart) else 0.0, SLACK)
-    events = _events(noise, expected[known], grid, known)
     if not days or events < FEW:
         slack = np.inf
     first = grid.first + len(grid)

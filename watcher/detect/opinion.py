@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watcher.detect.calibration import Calibrated, Calibration
+from watcher.detect.clean import is_stuck, running
 from watcher.detect.expectation import effect_of, expect, explained
 from watcher.detect.fitting import Judge
 from watcher.detect.judging import Seen, Verdict, deviations, see, weigh
@@ -55,7 +56,11 @@ class Subject:
             return None
         kind = next(each.kind for each in self.calibration.plan.signals if each.name == name)
         own = replace(control, axis=calibrated.axis, first=calibrated.first, looks=calibrated.looks)
-        return see(own, self.recent[name], kind, self.cutoff)
+        seen = see(own, self.recent[name], kind, self.cutoff)
+        known = seen.grid.values[~np.isnan(seen.grid.values)]
+        # Nothing at all may be an outage that both share; any other value that is repeated is a dead exporter's.
+        dead = is_stuck(running(known, control.tail_value, control.tail_run), control.usual_run) and known[-1] != 0
+        return None if dead else seen
 
 
 @dataclass(frozen=True, slots=True)
