@@ -82,7 +82,7 @@ def last_run(known: Floats) -> int:
     return len(known) - 1 - int(changes[-1]) if len(changes) else len(known)
 
 
-def running(known: Floats, tail_value: float, tail_run: int) -> int:
+def running(known: Floats, tail_value: float | None, tail_run: int) -> int:
     """As `last_run` of a watch's known values, after a history that ended in a run of `tail_value`."""
     run = last_run(known)
     return run + tail_run if run and run == len(known) and tail_value == known[-1] else run

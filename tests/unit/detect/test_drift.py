@@ -24,7 +24,7 @@ def wandering(size: int, seed: int = 1) -> Floats:
 
 def fitted(level: Floats) -> tuple[Drift, Floats]:
     starts = np.arange(200, len(level) - LOOKS, 10)
-    return fit_drift(level, starts, LOOKS, (1.0, -1.0), len(level) / LOOKS, 1.0, bounded=True)
+    return fit_drift(level, 0.0, starts, LOOKS, (1.0, -1.0), len(level) / LOOKS, 1.0, bounded=True)
 
 
 def test_the_spread_is_that_of_the_history() -> None:
@@ -59,7 +59,7 @@ def test_nothing_that_moves_is_no_drift(level: Floats) -> None:
     starts = np.arange(0, max(len(level) - LOOKS, 0), 10) if len(level) > LOOKS else np.empty(0, dtype=np.int64)
     if not len(level):
         level = np.zeros(1)
-    drift, largest = fit_drift(level, starts, LOOKS, (-1.0,), 5.0, 1.0, bounded=True)
+    drift, largest = fit_drift(level, 0.0, starts, LOOKS, (-1.0,), 5.0, 1.0, bounded=True)
     assert np.all(largest == 0)
     assert np.isfinite(drift.since(np.zeros(LOOKS), -1.0)).all()
 
