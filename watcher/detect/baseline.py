@@ -21,6 +21,7 @@ COARSE = 2_700.0
 FEWEST_DAYS = 2
 SHARP = 4.0  # s.e. by which a minute must differ from its neighbours to be a habit
 MEDIAN_OFF, QUARTILE_OFF = 0.6745, 1.1503  # quantiles 1/2 and 3/4 of a standard normal's distance from its mean
+SAME = 1e-12  # of the largest variance: days that are alike but for rounding
 GAIN = 0.94  # a finer split of days must lower the error to this share
 
 Ints = NDArray[np.int64]
@@ -162,26 +163,31 @@ class _Table:
             trust = self.agreement(fine, 0, 0.3)
             whole, own = trust * whole_fine, trust * own_fine
         if fine:
-            sharp, own_sharp = self.sharp(whole_fine, own_fine)
-            whole, own = whole + sharp, own + own_sharp
+            bare, own_bare = self.leave_one_out(0)
+            differ = self.differ(bare)
+            keep = self.sharp(bare, whole_fine, differ)
+            whole, own = whole + np.where(keep, bare - whole_fine, 0.0), own + np.where(keep, own_bare - own_fine, 0.0)
+            # In a closed shop no day differs from another: what its neighbours say of such minutes is nothing to them.
+            still = _smooth(differ[None], fine)[0] <= SAME * float(differ.max())
+            whole, own = np.where(still, bare, whole), np.where(still, own_bare, own)
         return self.flat + whole, self.flat + own
 
-    def sharp(self, whole_fine: Floats, own_fine: Floats) -> tuple[Floats, Floats]:
-        """What single minutes have that their neighbours lack (jobs on the hour), where days surely agree on it."""
-        whole, own = self.leave_one_out(0)
-        day = _ratio(self.total, self.weight)
+    def differ(self, whole: Floats) -> Floats:
+        """Variance of the days in the same minute, about its mean, shape (bins,)."""
+        known = self.weight > 0
+        off = np.where(known, _ratio(self.total, self.weight) - whole, 0.0)
+        return np.asarray((off * off).sum(axis=0) / np.maximum(np.count_nonzero(known, axis=0) - 1, 1))
+
+    def sharp(self, whole: Floats, whole_fine: Floats, square: Floats) -> NDArray[np.bool_]:
+        """Whether single minutes have what their neighbours lack (jobs on the hour), and days surely agree on it."""
         known = self.weight > 0
         days = np.maximum(np.count_nonzero(known, axis=0), 1)
         around = max(self.bins // 48, 1)
-        # How days differ in the same minute; a habit must not count as scatter.
-        off = np.where(known, day - whole, 0.0)
-        square = (off * off).sum(axis=0) / np.maximum(days - 1, 1)
         spread = np.sqrt(_smooth(square[None], around)[0] / (2 * around + 1))
         keep = np.abs(whole - whole_fine) > SHARP * spread / np.sqrt(days)
         # Most days must say so: one wild day is no habit.
-        agree = np.where(known, day - whole_fine, 0.0)
-        keep &= np.mean(np.sign(agree) == np.sign(whole - whole_fine), axis=0) >= 0.8
-        return np.where(keep, whole - whole_fine, 0.0), np.where(keep, own - own_fine, 0.0)
+        agree = np.where(known, _ratio(self.total, self.weight) - whole_fine, 0.0)
+        return np.asarray(keep & (np.mean(np.sign(agree) == np.sign(whole - whole_fine), axis=0) >= 0.8))
 
     def agreement(self, width: int, minus: int, least: float) -> float:
         """Share of the curve's variance that odd and even days have in common (Spearman-Brown); 0 below `least`."""
