@@ -228,7 +228,7 @@ def _inflation(deviations: list[Floats], information: Floats, independent: float
     looks = deviations[0].shape[1]
     if not len(deviations[0]) or looks < 2:
         return 0.0, 0.0
-    told = information > ACTIVE * information.mean(axis=0)
+    told = information > np.maximum(ACTIVE * information.mean(axis=0), 1.0)
     some = np.maximum(np.count_nonzero(told, axis=0), 1)
     square = (
         np.mean([np.minimum(each * each, 9.0).sum(axis=0, where=told) / some for each in deviations], axis=0) / 0.99

@@ -19,6 +19,8 @@ from watcher.detect.window import Axis, Grid, ascending, regrid
 from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Kind
 
+VOLUME = 2.5  # how soon a volume that comes near all that the history held says less
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
@@ -102,8 +104,9 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     eps = np.where(known, (raw[0] - model.mean) / scale, 0.0)
     here = np.where(known, w[0] / scale, 0.0)
     high = upper_fence(noise, sd[0], CLIP) / model.scale
-    # What is expected was learned from no more than the history: a volume never seen before proves less than it seems.
-    unsure = np.sqrt(1 + (here * here).cumsum() / judge.learned)
+    # What is expected was learned from no more than the history; and volumes of its own size are like nothing in it.
+    volume = (here * here).cumsum() / judge.learned
+    unsure = np.sqrt(1 + volume + (VOLUME * volume) ** 4)
     eps, here = eps / unsure, here / unsure
     if math.isinf(model.slack):
         towards = dict.fromkeys(signs(harm), eps)

@@ -188,7 +188,8 @@ def _grain(scale: Scale, kind: Kind, values: Floats, weights: Floats) -> float:
         return 3.0 * float(positive.min()) if len(positive) else 0.0
     if scale is Scale.SHARE and known.any():
         share = float(np.clip(np.average(values, weights=weights), 0.001, 0.999))
-        return 3 * float(np.sqrt(share * (1 - share) / np.median(weights[known])))
+        trials = float(np.median(weights[known]))
+        return 3 * max(math.sqrt(share * (1 - share) / trials), 1 / trials)
     return 0.0
 
 
