@@ -22,6 +22,7 @@ FEWEST_DAYS = 2
 SHARP = 4.0  # s.e. by which a minute must differ from its neighbours to be a habit
 MEDIAN_OFF, QUARTILE_OFF = 0.6745, 1.1503  # quantiles 1/2 and 3/4 of a standard normal's distance from its mean
 SAME = 1e-12  # of the largest variance: days that are alike but for rounding
+SURE = 12.0  # -ln of the probability that a stretch of minutes is the same on all days by chance
 GAIN = 0.94  # a finer split of days must lower the error to this share
 
 Ints = NDArray[np.int64]
@@ -167,8 +168,7 @@ class _Table:
             differ = self.differ(bare)
             keep = self.sharp(bare, whole_fine, differ)
             whole, own = whole + np.where(keep, bare - whole_fine, 0.0), own + np.where(keep, own_bare - own_fine, 0.0)
-            # In a closed shop no day differs from another: what its neighbours say of such minutes is nothing to them.
-            still = _smooth(differ[None], fine)[0] <= SAME * float(differ.max())
+            still = self.still(differ)
             whole, own = np.where(still, bare, whole), np.where(still, own_bare, own)
         return self.flat + whole, self.flat + own
 
@@ -177,6 +177,16 @@ class _Table:
         known = self.weight > 0
         off = np.where(known, _ratio(self.total, self.weight) - whole, 0.0)
         return np.asarray((off * off).sum(axis=0) / np.maximum(np.count_nonzero(known, axis=0) - 1, 1))
+
+    def still(self, differ: Floats) -> NDArray[np.bool_]:
+        """Minutes in which no day differs from another, as in a closed shop: their neighbours tell nothing of them.
+
+        Only stretches of them too long for chance: of rare events many minutes have none on any day.
+        """
+        same = differ <= SAME * float(differ.max())
+        run = np.cumsum(~same)
+        length = np.bincount(run, same)[run]
+        return np.asarray(same & (length * -np.log(max(float(same.mean()), 1e-3)) > SURE))
 
     def sharp(self, whole: Floats, whole_fine: Floats, square: Floats) -> NDArray[np.bool_]:
         """Whether single minutes have what their neighbours lack (jobs on the hour), and days surely agree on it."""

@@ -28,6 +28,7 @@ LEAST_INFORMATION = 0.3
 MARGIN = 0.3  # in -ln of a probability: what is learned from a few days may be a little wrong,
 SHORT_MARGIN = 2.0  # and what is learned from a single window very much so
 FEWEST = 8  # quiet windows
+LEAST_TOLD = 0.03  # information of a stretch, in s.d. squared: with less even an event in it tells no scatter
 SPARSE = 0.2  # events in a bucket
 LEAST_TRUST = 0.5
 BODY = 0.15  # probability at which the two statistics' dependence is read off
@@ -228,7 +229,7 @@ def _inflation(deviations: list[Floats], information: Floats, independent: float
     looks = deviations[0].shape[1]
     if not len(deviations[0]) or looks < 2:
         return 0.0, 0.0
-    told = information > np.maximum(ACTIVE * information.mean(axis=0), 1.0)
+    told = information > np.maximum(ACTIVE * information.mean(axis=0), LEAST_TOLD)
     some = np.maximum(np.count_nonzero(told, axis=0), 1)
     square = (
         np.mean([np.minimum(each * each, 9.0).sum(axis=0, where=told) / some for each in deviations], axis=0) / 0.99

@@ -108,6 +108,8 @@ def _resolution(made: Rehearsal, chosen: str) -> Iterator[str]:
         yield f"So {chosen} is not proved by {proof}, and the scores are too few to extrapolate."
         return
     tail = made.extrapolated
+    if made.known_false.low > tail.value:
+        return  # what was measured is more: the tail did not go on as it began
     yield (
         f"Below that it is extrapolated, not measured: if the scores' tail goes on as it began, harm is called falsely"
         f" in {_small(tail.value)} of deploys ({_small(tail.low)} to {_small(tail.high)})."
