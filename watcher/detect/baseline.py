@@ -183,7 +183,8 @@ class _Table:
 
         Only stretches of them too long for chance: of rare events many minutes have none on any day.
         """
-        same = differ <= SAME * float(differ.max())
+        compared = np.count_nonzero(self.weight > 0, axis=0) >= FEWEST_DAYS
+        same = compared & (differ <= SAME * float(differ.max()))
         run = np.cumsum(~same)
         length = np.bincount(run, same)[run]
         return np.asarray(same & (length * -np.log(max(float(same.mean()), 1e-3)) > SURE))
