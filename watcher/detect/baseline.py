@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from watcher.detect.robust import fences, level_of, smooth
 from watcher.detect.window import Axis
 from watcher.model.series import Floats
 
@@ -20,7 +21,6 @@ FINE = 180.0  # seconds either side that share a minute's mean
 COARSE = 2_700.0
 FEWEST_DAYS = 2
 SHARP = 4.0  # s.e. by which a minute must differ from its neighbours to be a habit
-MEDIAN_OFF, QUARTILE_OFF = 0.6745, 1.1503  # quantiles 1/2 and 3/4 of a standard normal's distance from its mean
 SAME = 1e-12  # of the largest variance: days that are alike but for rounding
 SURE = 12.0  # -ln of the probability that a stretch of minutes is the same on all days by chance
 GAIN = 0.94  # a finer split of days must lower the error to this share
@@ -71,7 +71,7 @@ def fit_profile(axis: Axis, indices: Ints, values: Floats, weights: Floats, grai
     bins = bins_of(axis.step)
     day, column = cells(axis, indices, bins)
     known = weights > 0
-    level = _level(values[known], weights[known], grain)
+    level = level_of(values[known], weights[known], grain)
     if not known.any() or bins < 4:
         return flat(values, weights, grain)
     first = int(day[0])
@@ -116,7 +116,7 @@ def kin_days(axis: Axis, known: Ints, watched: Ints) -> int:
 def flat(values: Floats, weights: Floats, grain: float) -> tuple[Profile, Floats]:
     """The level alone."""
     known = weights > 0
-    level = _level(values[known], weights[known], grain)
+    level = level_of(values[known], weights[known], grain)
     return Profile(np.full((1, 1), level), np.zeros(7, dtype=np.int64), 0), np.full(len(values), level)
 
 
@@ -136,7 +136,7 @@ class _Table:
     @staticmethod
     def of(total: Floats, weight: Floats, flat: float, grain: float) -> _Table:
         mean = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
-        low, high = _fences(mean, grain)
+        low, high = fences(mean, grain)
         mean = np.clip(mean, low, high)
         return _Table(np.where(weight > 0, (mean - flat) * weight, 0.0), weight, flat, total.shape[1])
 
@@ -147,7 +147,7 @@ class _Table:
 
     def leave_one_out(self, width: int) -> tuple[Floats, Floats]:
         """Deviation curves smoothed by `width` bins either side: of all days, and for each day of the others."""
-        total, weight = _smooth(self.total, width), _smooth(self.weight, width)
+        total, weight = smooth(self.total, width), smooth(self.weight, width)
         all_total, all_weight = total.sum(axis=0), weight.sum(axis=0)
         return _ratio(all_total, all_weight), _others(total, weight)
 
@@ -194,7 +194,7 @@ class _Table:
         known = self.weight > 0
         days = np.maximum(np.count_nonzero(known, axis=0), 1)
         around = max(self.bins // 48, 1)
-        spread = np.sqrt(_smooth(square[None], around)[0] / (2 * around + 1))
+        spread = np.sqrt(smooth(square[None], around)[0] / (2 * around + 1))
         keep = np.abs(whole - whole_fine) > SHARP * spread / np.sqrt(days)
         # Most days must say so: one wild day is no habit.
         agree = np.where(known, _ratio(self.total, self.weight) - whole_fine, 0.0)
@@ -207,9 +207,9 @@ class _Table:
         halves = []
         for start in (0, 1):
             total, weight = self.total[start::2].sum(axis=0)[None], self.weight[start::2].sum(axis=0)[None]
-            curve = _ratio(_smooth(total, width), _smooth(weight, width))[0]
+            curve = _ratio(smooth(total, width), smooth(weight, width))[0]
             if minus:
-                curve = curve - _ratio(_smooth(total, minus), _smooth(weight, minus))[0]
+                curve = curve - _ratio(smooth(total, minus), smooth(weight, minus))[0]
             halves.append(curve - curve.mean())
         one, two = halves
         spread = float(one @ one + two @ two) / 2
@@ -220,7 +220,7 @@ class _Table:
 def _choose_classes(table: _Table, weekday: Ints, bins: int) -> Ints:
     """Whether all days, working days and weekends, or each weekday resemble each other best."""
     width = max(bins // 48, 0)
-    total, weight = _smooth(table.total, width), _smooth(table.weight, width)
+    total, weight = smooth(table.total, width), smooth(table.weight, width)
     day = _ratio(total, weight)
 
     def error_of(labels: Ints) -> float:
@@ -251,56 +251,6 @@ def _others(total: Floats, weight: Floats) -> Floats:
     return _ratio(total.sum(axis=0) - total, weight.sum(axis=0) - weight)
 
 
-def _smooth(rows: Floats, width: int) -> Floats:
-    """Circular sums over `width` bins either side."""
-    if width <= 0:
-        return rows
-    bins = rows.shape[1]
-    width = min(width, (bins - 1) // 2)
-    padded = np.concatenate([np.zeros((len(rows), 1)), rows[:, -width:], rows, rows[:, :width]], axis=1)
-    sums = np.cumsum(padded, axis=1)
-    return np.asarray(sums[:, 2 * width + 1 :] - sums[:, :bins], dtype=np.float64)
-
-
 def _ratio(total: Floats, weight: Floats) -> Floats:
     small = 1e-9 * max(float(weight.max()), 1e-300) if weight.size else 0.0
     return np.asarray(np.divide(total, weight, out=np.zeros_like(total), where=weight > small), dtype=np.float64)
-
-
-def sorted_median(values: Floats) -> Floats:
-    """Median of each column, NaN left out; NaN for a column of nothing."""
-    return _ranked(np.sort(values, axis=0), (1, 2))
-
-
-def _ranked(ranked: Floats, share: tuple[int, int]) -> Floats:
-    """The quantile `share`, a fraction, of each column of what is sorted, NaN last; NaN for a column of nothing."""
-    last = np.maximum(np.count_nonzero(~np.isnan(ranked), axis=0) - 1, 0) * share[0]
-    columns = np.arange(ranked.shape[1])
-    lower, upper = ranked[last // share[1], columns], ranked[-(-last // share[1]), columns]
-    return np.asarray(lower + (upper - lower) * ((last % share[1]) / share[1]), dtype=np.float64)
-
-
-def _fences(mean: Floats, grain: float) -> tuple[Floats, Floats]:
-    """Where a day's value is out of line with the same minute of other days: 3 robust s.d., s.d. shared in a day."""
-    middle = sorted_median(mean)
-    off = np.sort(np.abs(mean - middle), axis=0)
-    # Where most values are the same, as the zeros of rare batches are, the median is no measure of the others.
-    spread = np.maximum(_ranked(off, (1, 2)) / MEDIAN_OFF, _ranked(off, (3, 4)) / QUARTILE_OFF)
-    spread = np.where(np.isnan(spread), 0.0, spread)
-    width = max(mean.shape[1] // 48, 1)
-    shared = _smooth(spread[None], width)[0] / (2 * min(width, (len(spread) - 1) // 2) + 1)
-    reach = grain + 3 * np.maximum(shared, np.mean(spread) * 0.2)
-    # Three days or fewer: the median is nobody's witness against a day.
-    if len(mean) < 3:
-        reach = reach + np.inf
-    return middle - reach, middle + reach
-
-
-def _level(values: Floats, weights: Floats, grain: float) -> float:
-    """Weighted mean, outliers pulled to 5 robust s.d."""
-    if not len(values):
-        return 0.0
-    middle = float(np.median(values))
-    reach = grain + 5 * 1.4826 * float(np.median(np.abs(values - middle)))
-    pulled = np.clip(values, middle - reach, middle + reach) if reach > 0 else values
-    return float(np.sum(pulled * weights) / np.sum(weights))

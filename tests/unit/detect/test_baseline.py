@@ -27,7 +27,7 @@ def four_weeks() -> tuple[Axis, NDArray[np.int64], NDArray[np.int64], NDArray[np
 def curves(values: Floats, weekday: int) -> Floats:
     axis, indices, _, _ = four_weeks()
     profile, _ = fit_profile(axis, indices, values, np.ones(len(values)), GRAIN)
-    return profile.curves[profile.classes[weekday]]
+    return np.asarray(profile.curves[profile.classes[weekday]], dtype=np.float64)
 
 
 def trade(weekend: float, mean: float = 200.0) -> Floats:

@@ -24,7 +24,7 @@ def traded(seed: int, at: Floats, mean: float, weekend: float) -> Floats:
     day = np.floor((at - 1) / DAY).astype(np.int64)
     hour = (at - 1) % DAY / HOUR
     rate = mean * ((hour >= 8) & (hour < 20)) * np.where((day + 3) % 7 < 5, 1.0, weekend)
-    return rng.poisson(rate * np.exp(0.03 * rng.standard_normal(30)[day - day[0]])).astype(np.float64)
+    return np.asarray(rng.poisson(rate * np.exp(0.03 * rng.standard_normal(30)[day - day[0]])), dtype=np.float64)
 
 
 def calls(of: Callable[[int], Finding]) -> int:
@@ -89,7 +89,9 @@ def test_a_job_of_two_hours_a_day_is_judged_by_those_hours(kind: Kind) -> None:
         done = np.where(awake, rng.poisson(100, len(at)), 0).astype(np.float64)
         if kind is Kind.COUNT:
             return last(DEPLOY, Harm.DOWN, at, series(at, done))
-        return last(DEPLOY, Harm.DOWN, at, series(at, rng.binomial(done.astype(np.int64), 0.5) * 1.0, done), kind)
+        return last(
+            DEPLOY, Harm.DOWN, at, series(at, rng.binomial(done.astype(np.int64), 0.5).astype(np.float64), done), kind
+        )
 
     assert calls(job) <= MOST
 
