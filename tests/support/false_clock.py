@@ -37,7 +37,8 @@ class FalseClock:
         """The clock is `offset` seconds ahead of the true one when this returns."""
         self._offset = offset
         self._file.write_text(f"{offset:+.3f}\n")
-        time.sleep(_NOTICED + 0.2)
+        # Whole seconds are compared: the second after the cache's own may still be by the old clock.
+        time.sleep(_NOTICED + 1.2)
 
     def now(self) -> float:
         return time.time() + self._offset
