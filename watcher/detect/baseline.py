@@ -6,7 +6,7 @@ without a day-curve is not burdened with the noise of an imagined one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ FEWEST_DAYS = 2
 SHARP = 4.0  # s.e. by which a minute must differ from its neighbours to be a habit
 SAME = 1e-12  # of the largest variance: days that are alike but for rounding
 SURE = 12.0  # -ln of the probability that a stretch of minutes is the same on all days by chance
+LONGER = 1.5  # times the longest stretch of days that are out of step
+CHANCES = 0.618, 0.382, 0.276  # shares of a day by which each is out of step with the next
 GAIN = 0.94  # a finer split of days must lower the error to this share
 
 Ints = NDArray[np.int64]
@@ -183,11 +185,27 @@ class _Table:
 
         Only stretches of them too long for chance: of rare events many minutes have none on any day.
         """
-        compared = np.count_nonzero(self.weight > 0, axis=0) >= FEWEST_DAYS
-        same = compared & (differ <= SAME * float(differ.max()))
-        run = np.cumsum(~same)
-        length = np.bincount(run, same)[run]
-        return np.asarray(same & (length * -np.log(max(float(same.mean()), 1e-3)) > SURE))
+        same = self.compared() & (differ <= SAME * float(differ.max()))
+        length = _runs(same)
+        long = same & (length * -np.log(max(float(same.mean()), 1e-3)) > SURE)
+        if not long.any():
+            return np.asarray(long)
+        # Events that come in clusters leave long stretches empty too, but not at the same time of each day.
+        chance = max(self.longest_by_chance(turn) for turn in CHANCES)
+        return np.asarray(long & (length > LONGER * chance))
+
+    def compared(self) -> NDArray[np.bool_]:
+        return np.asarray(np.count_nonzero(self.weight > 0, axis=0) >= FEWEST_DAYS)
+
+    def longest_by_chance(self, turn: float) -> float:
+        """The longest stretch in which no day differs from another, if days begin at times of no meaning."""
+        shift = (np.arange(len(self.total)) * turn * self.bins).astype(np.int64)
+        place = (np.arange(self.bins) + shift[:, None]) % self.bins
+        moved = replace(
+            self, total=np.take_along_axis(self.total, place, 1), weight=np.take_along_axis(self.weight, place, 1)
+        )
+        differ = moved.differ(_ratio(moved.total.sum(axis=0), moved.weight.sum(axis=0)))
+        return float(_runs(moved.compared() & (differ <= SAME * float(differ.max()))).max())
 
     def sharp(self, whole: Floats, whole_fine: Floats, square: Floats) -> NDArray[np.bool_]:
         """Whether single minutes have what their neighbours lack (jobs on the hour), and days surely agree on it."""
@@ -244,6 +262,12 @@ def _choose_classes(table: _Table, weekday: Ints, bins: int) -> Ints:
             if other < GAIN * error:
                 best, error = classes.astype(np.int64), other
     return best
+
+
+def _runs(true: NDArray[np.bool_]) -> Floats:
+    """For each place the length of the stretch of true ones that it is in, or follows."""
+    run = np.cumsum(~true)
+    return np.asarray(np.bincount(run, true)[run], dtype=np.float64)
 
 
 def _others(total: Floats, weight: Floats) -> Floats:

@@ -13,18 +13,17 @@ from watcher.detect.baseline import kin_days
 from watcher.detect.before import Before, find_before
 from watcher.detect.clean import clean, longest_run, without_wild
 from watcher.detect.combine import costs
-from watcher.detect.detectable import detectable
-from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge, to_come
+from watcher.detect.detectable import smallest
+from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge
 from watcher.detect.likeness import is_copy, likeness
-from watcher.detect.modelling import Model, Past, fit_model, upper_fence
-from watcher.detect.statistics import CLIP
+from watcher.detect.modelling import Model, Past, fit_model
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.finding import Cause
 from watcher.model.series import Floats, Series
 from watcher.model.service import Role, Signal
 from watcher.model.watch import WatchPlan
 
-ENGINE = "placebo-scan/9"
+ENGINE = "placebo-scan/10"
 FEWEST_POINTS = 30
 HISTORY_WINDOWS = 2
 ENOUGH_KIN = 2  # days like the deploy's that prove how such days go
@@ -43,6 +42,7 @@ class Calibrated:
         witness: knows the level alone; where the history has no days like the deploy's, what follows from the day-curve
             must show a little there too.
         cost: what the signal pays for not being alone, in -ln of a probability.
+        detectable, detectable_events: see `Finding`.
         usual_run: longest stretch of one repeated value in the history; `tail_run` the last one's, of `tail_value`.
         newest: time of the newest point of the history.
         typical_total: usual denominator of a bucket.
@@ -58,6 +58,7 @@ class Calibrated:
     cause: Cause | None
     cost: float
     detectable: float | None
+    detectable_events: float | None
     usual_run: int
     tail_run: int
     tail_value: float | None
@@ -170,7 +171,7 @@ def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> t
 
 def _unusable(draft: _Draft, cause: Cause, note: str) -> Calibrated:
     return Calibrated(
-        draft.signal.name, draft.axis, draft.first, draft.looks, (), None, (), cause, 0.0, None,
+        draft.signal.name, draft.axis, draft.first, draft.looks, (), None, (), cause, 0.0, None, None,
         0, 0, None, None, 1.0, note,
     )  # fmt: skip
 
@@ -213,6 +214,7 @@ def _calibrate(
         cause=None,
         cost=0.0,
         detectable=None,
+        detectable_events=None,
         usual_run=longest_run(grid.values),
         tail_run=_tail_run(grid.values[known]),
         tail_value=float(grid.values[known_places[-1]]),
@@ -284,11 +286,7 @@ def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str
         if calibrated.judges:
             cost = ticket_cost if signal.is_tickets else metric_cost
             evidence = -math.log(min(max(plan.false_rollback_probability, 1e-12), 0.5)) + cost
-            out[signal.name] = replace(calibrated, cost=cost, detectable=_detectable(calibrated, signal, evidence))
+            judge, looks, total = calibrated.judges[0], calibrated.looks, calibrated.typical_total
+            least, more = smallest(judge, looks, total, signal, evidence)
+            out[signal.name] = replace(calibrated, cost=cost, detectable=least, detectable_events=more)
     return out
-
-
-def _detectable(calibrated: Calibrated, signal: Signal, evidence: float) -> float | None:
-    judge = calibrated.judges[0]
-    w, sd = to_come(judge.model, judge.path, calibrated.looks, calibrated.typical_total)
-    return detectable(judge, w, upper_fence(judge.model.noise, sd, CLIP), signal.harm, evidence, signal.min_effect)

@@ -6,13 +6,39 @@ import math
 
 import numpy as np
 
-from watcher.detect.fitting import LASTING, MARGIN, VIOLENT, Judge, signs
+from watcher.detect.fitting import LASTING, MARGIN, VIOLENT, Judge, signs, to_come
+from watcher.detect.modelling import upper_fence
 from watcher.detect.statistics import CLIP, PRICE, TINY, clipped, signed_root
 from watcher.model.series import Floats
-from watcher.model.service import Harm
+from watcher.model.service import Harm, Signal
 
 POWER = 0.8416  # z of 80 %
+FEWEST_EVENTS = 3  # more than expected, over all of the window: one or two are nobody's harm
+FEWEST_SHOWN = 4.3  # more by the law, of which 80 % (Poisson) come to FEWEST_EVENTS
 HALF = 0.5  # s.e. by which a measured change must pass what counts as harm
+
+
+def smallest(
+    judge: Judge, looks: int, total: float, signal: Signal, evidence: float
+) -> tuple[float | None, float | None]:
+    """The smallest harm that the window shows: relative (`detectable`); where events are counted and more of them are
+    harm, also as so many more.
+
+    Args:
+        judge: see `Judge`.
+        looks: buckets of the window.
+        total: their usual denominator.
+        signal: whose harm it is.
+        evidence: as in `detectable`.
+    """
+    noise = judge.model.noise
+    w, sd = to_come(judge.model, judge.path, looks, total)
+    least = detectable(judge, w, upper_fence(noise, sd, CLIP), signal.harm, evidence, signal.min_effect)
+    if least is None or signal.harm is not Harm.UP or noise.event <= 0:
+        return least, None
+    expected = float(w @ sd) / noise.event
+    least = max(least, FEWEST_SHOWN / expected)
+    return least, least * expected
 
 
 def detectable(judge: Judge, w: Floats, high: Floats, harm: Harm, evidence: float, least: float = 0.0) -> float | None:

@@ -22,6 +22,7 @@ from watcher.model.service import Harm
 LASTING, VIOLENT, SLOW = math.log(0.45), math.log(0.45), math.log(0.1)  # shares of the two scans and of drifts
 CORROBORATED = 2.5  # a drift counts up to so many times what the scans say, in -ln of a probability
 LOCAL = 120  # buckets before the deploy that tell how noisy it is now
+ORDINARY = 0.7  # s.d.: mean distance of a normal deviation, clipped, from zero
 LOCAL_PRIOR = 15.0, 60.0  # buckets' worth of the usual noise; the second where noise is that of single events
 MOST_POINTS = 20_000  # looks in all quiet windows together
 LEAST_INFORMATION = 0.3
@@ -114,6 +115,8 @@ def local_noise(past: Past, starts: Ints) -> Floats:
     usual = max(float(sums[-1]) / max(int(counts[-1]), 1), 1e-3)
     begins = np.maximum(starts - LOCAL, 0)
     prior = LOCAL_PRIOR[0] + (LOCAL_PRIOR[1] - LOCAL_PRIOR[0]) * past.certain
+    # Of rare events it takes longer to see as much of their scatter.
+    prior *= max(ORDINARY / usual, 1.0)
     seen = counts[starts] - counts[begins] + prior
     ratio = (sums[starts] - sums[begins] + prior * usual) / (seen * usual)
     return np.asarray(np.clip(ratio, max(0.25, math.sqrt(past.certain)), 4.0), dtype=np.float64)
@@ -184,7 +187,7 @@ def fit_judge(
     shape = shape_of(response, (0.0, 0.0), counts, moves)
     deviations = [growing(sign * w * clipped(one, high), w * w, shape, sign) for sign, one in towards.items()]
     information = np.cumsum(w * w * (response * response), axis=1)
-    shape = shape_of(response, _inflation(deviations, information, independent), counts, moves)
+    shape = shape_of(response, _inflation(deviations, information, independent), counts, moves, math.sqrt(past.certain))
     scans = [scan(one, w, high, shape, sign) for sign, one in towards.items()]
     lasting = np.max([one.lasting.max(axis=1, initial=-9.0) for one in scans], axis=0)
     violent = np.max([one.violent.max(axis=1, initial=-9.0) for one in scans], axis=0)

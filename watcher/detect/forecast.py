@@ -22,6 +22,8 @@ SLOW = 60  # own means this long stand beside the control while its share is lea
 ENOUGH = 4000  # buckets that coefficients are learned from
 REACH = 4.0  # times the usual distance from the median of the newest buckets: where a point's influence ends
 PRIOR = 0.02  # of the usual information: what a mean must have to be half believed
+EVENT = 1.0  # information of a single event
+FEWEST_EVENTS = 300.0  # in a history from which more is learned than its level
 MIDDLE = 15  # buckets of that median
 BEHIND = (1, 16, 31, 46, 61)  # buckets ago: whose medians' median is the calm level
 WILDEST = 12.0  # sum of the sizes of the weights; of real signals it is hardly ever more than 4
@@ -84,9 +86,12 @@ def usable(lengths: tuple[int, ...], points: int) -> tuple[int, ...]:
 
 
 def _prior(w: Floats, lengths: tuple[int, ...]) -> Floats:
+    return np.asarray(PRIOR * _typical(w) * np.asarray(lengths, dtype=np.float64))
+
+
+def _typical(w: Floats) -> float:
     known = w > 0
-    typical = float(np.mean(w[known] ** 2)) if known.any() else 1.0
-    return np.asarray(PRIOR * typical * np.asarray(lengths, dtype=np.float64), dtype=np.float64)
+    return float(np.mean(w[known] ** 2)) if known.any() else 1.0
 
 
 def _least_squares(columns: Floats, target: Floats) -> Floats:
@@ -210,12 +215,12 @@ def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, up
     reach = reach_of(z - middle, w * known)
     pulled = pull(z, w * known, reach, upper, middle)
     calm = shared + relative(calm_of(middle), w)
-    if not lengths or points < 20:
+    if not lengths or points < 20 or float(w[known] @ w[known]) < FEWEST_EVENTS * EVENT:
         forecast = Forecast((), np.empty(0), np.empty(0), shares, kappas, reach)
         return Fitted(forecast, z, pulled, shared, calm, np.zeros(len(z)))
     kappa = _prior(w, lengths)
     # What little traffic says of the level is no drift once there is more: it weighs half as the usual traffic would.
-    lengths, kappa = (*lengths, RECENT), np.append(kappa, _prior(w, (RECENT,)) / PRIOR)
+    lengths, kappa = (*lengths, RECENT), np.append(kappa, max(RECENT * _typical(w), EVENT))
     rows = means(pulled, w * known, lengths, kappa)
     learn = np.flatnonzero(active(np.where(known, w * w, 0.0)))
     # Neighbours say nearly the same: a few thousand buckets teach as much as all of them.

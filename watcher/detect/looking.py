@@ -11,6 +11,7 @@ import numpy as np
 
 from watcher.detect.calibration import Calibration, end_of
 from watcher.detect.combine import confirming, corroborated
+from watcher.detect.detectable import FEWEST_EVENTS
 from watcher.detect.expectation import Effect, Expected, effect_of, expect
 from watcher.detect.fitness import unfit, untrusted
 from watcher.detect.fitting import Judge
@@ -126,10 +127,10 @@ class _Look:
     def finding(self) -> Finding:
         """What this look says of the signal; the score of looks before is kept."""
         calibrated, kept = self.subject.calibrated, self.previous.score if self.previous is not None else 0.0
-        name, least = self.subject.signal.name, calibrated.detectable
+        name, least, more = self.subject.signal.name, calibrated.detectable, calibrated.detectable_events
         if calibrated.cause is not None:
             note = calibrated.note
-            return Finding(name, State.UNMEASURABLE, calibrated.cause, score=kept, detectable=least, note=note)
+            return Finding(name, State.UNMEASURABLE, calibrated.cause, score=kept, note=note)
         seen = self.known.see(self.subject)
         base = Finding(
             name,
@@ -137,6 +138,7 @@ class _Look:
             Cause.NO_DATA,
             score=kept,
             detectable=least,
+            detectable_events=more,
             points=seen.present,
             missing=max(seen.due - seen.present, 0),
             complete_until=seen.newest,
@@ -184,9 +186,11 @@ class _Look:
         veto = veto or self._veto(judged, seen, cost, start, harmed=harmed)
         if veto is not None:
             return replace(base, state=State.SUSPECT, cause=veto[0], note=veto[1], **measured)
-        small = doubted and not self._large(effect, judged.verdict.sign)
+        few = doubted and _is_few(judged, expected, seen.grid)
+        small = few or (doubted and not self._large(effect, judged.verdict.sign))
         if small and harmed:
             note = f"a change, and not surely {max(self.subject.signal.min_effect, 0.0):.0%} off what was expected"
+            note = f"fewer than {FEWEST_EVENTS} more events than expected" if few else note
             return replace(base, state=State.QUIET, cause=Cause.NO_HARM, note=note, **measured)
         if doubted and not harmed:  # what it would come to at a larger probability of a false rollback
             arrived = older(self.subject, judged, seen, cost) if arrived is None else arrived
@@ -239,6 +243,13 @@ class _Look:
             return max(axis.time(first + place - 1), start) if place >= 0 else axis.time(first + place - 1)
 
         return {"onset": time(onset.at), "onset_low": time(onset.low), "onset_high": time(min(onset.high, size))}
+
+
+def _is_few(judged: Opinion, expected: Expected, grid: Grid) -> bool:
+    """Whether so few more events came that nobody would act on them, however rare they are."""
+    noise = judged.judge.model.noise
+    more = float(np.nansum(grid.values - expected.values))
+    return noise.counts and judged.verdict.sign > 0 and more < (FEWEST_EVENTS - 0.5) * noise.event
 
 
 def _part(grid: Grid, onset: Onset | None, spike: int | None) -> tuple[int, int]:

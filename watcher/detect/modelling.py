@@ -20,7 +20,7 @@ from watcher.model.service import Kind
 SLACK = 0.5  # s.d., at least
 STILL = 0.5  # share of buckets that hold the very same value
 FEW = 10.0  # events in a bucket: with fewer a median of buckets tells no level
-RARE_SCALE = 0.5  # s.d. of few events' innovations, at least
+RARE_SCALE = 1.0  # s.d. of few events' innovations, at least: they scatter like Poisson's or more
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 
 

@@ -102,7 +102,7 @@ def lift(noise: Noise, profile: Floats, level: Floats) -> Floats:
         return profile + level
     if noise.scale is Scale.ABSOLUTE:
         return profile + noise.unit * level
-    return np.asarray(np.maximum(profile, noise.floor) * np.maximum(1 + level, LEAST))
+    return np.asarray(np.maximum(np.maximum(profile, noise.floor) * np.maximum(1 + level, LEAST), noise.floor))
 
 
 def fit_variance(

@@ -53,8 +53,10 @@ class Shape:
         return pulled(eps, high) if self.pulls else eps
 
 
-def shape_of(response: Floats, inflation: tuple[float, float], counts: bool, pulls: bool = True) -> Shape:
-    """`inflation` is `a, b` of the spread `exp(a + b ln L)`."""
+def shape_of(
+    response: Floats, inflation: tuple[float, float], counts: bool, pulls: bool = True, least: float = 0.0
+) -> Shape:
+    """`inflation` is `a, b` of the spread `exp(a + b ln L)`, which is `least` at least."""
     looks = np.arange(1, len(response) + 1)
     rest = np.ones(len(response))
     rest[1:] = np.cumsum(response[1:]) / looks[:-1]
@@ -62,7 +64,8 @@ def shape_of(response: Floats, inflation: tuple[float, float], counts: bool, pul
     # forecast soon follows a change, most of what there is to know of one since the deploy is known at once.
     known = np.cumsum(response * response)
     price = LEVEL * ((known / known[-1]) ** (SHAPE - 0.5) - 1)
-    return Shape(response, rest, np.exp(inflation[0] + inflation[1] * np.log(looks)), price, counts, pulls)
+    spread = np.maximum(np.exp(inflation[0] + inflation[1] * np.log(looks)), least)
+    return Shape(response, rest, spread, price, counts, pulls)
 
 
 def signed_root(total: Floats, information: Floats, sign: float, counts: bool, least: float = -math.inf) -> Floats:

@@ -12,7 +12,7 @@ from watcher.kit.text import duration, percent
 from watcher.model.decision import Reason
 from watcher.model.finding import Cause
 from watcher.model.rehearsal import Rehearsal, Share, SignalRehearsal
-from watcher.model.service import Role, Service, Signal
+from watcher.model.service import FEW_EVENTS, Role, Service, Signal
 from watcher.verdict.explain import TITLES
 
 Endings = Mapping[tuple[str, Reason], int]  # outcome and reason -> how many placebos without harm ended so
@@ -138,12 +138,15 @@ def basis(learned: Learned) -> str:
     return f"as {_SCALES[learned.scale]}, against {against}{days}{control}"
 
 
-def for_signal(service: Service, signal: Signal, made: SignalRehearsal) -> tuple[str, ...]:
-    """What would help this signal; nothing if it already shows what the policy says must be seen."""
-    return tuple(_advice(service, signal, made))
+def for_signal(service: Service, signal: Signal, made: SignalRehearsal, events: float | None = None) -> tuple[str, ...]:
+    """What would help this signal; nothing if it already shows what the policy says must be seen.
+
+    `events`: how many more of them show in the window, where they are counted and more are harm.
+    """
+    return tuple(_advice(service, signal, made, events))
 
 
-def _advice(service: Service, signal: Signal, made: SignalRehearsal) -> Iterator[str]:
+def _advice(service: Service, signal: Signal, made: SignalRehearsal, events: float | None) -> Iterator[str]:
     unmeasured = sum(made.unmeasured.values())
     if unmeasured > made.false_calls.trials:
         cause = max(made.unmeasured, key=lambda name: made.unmeasured[name])
@@ -159,7 +162,9 @@ def _advice(service: Service, signal: Signal, made: SignalRehearsal) -> Iterator
             f"{percent(made.vetoed.value or 0.0)} of the injected harm was put down to before the deploy:"
             f" {signal.name} moves much by itself; deploy when it is calm, or give it a control."
         )
-    if made.detectable is None or made.detectable > signal.must_see:
+    if events is not None and events <= FEW_EVENTS and (made.detectable is None or made.detectable > 1):
+        yield f"{signal.name} hardly ever happens: {math.ceil(events)} more in a window would show."
+    elif made.detectable is None or made.detectable > signal.must_see:
         yield from _weak(service, signal, made)
 
 

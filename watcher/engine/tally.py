@@ -42,18 +42,26 @@ class Harmed:
 
 @dataclass(slots=True)
 class Tally:
-    """What is counted while the placebos are judged; `near`: shape -> where the last search ended."""
+    """What is counted while the placebos are judged.
+
+    Attributes:
+        events: of each placebo, how many more would show (`Finding.detectable_events`).
+        near: shape -> where the last search ended.
+    """
 
     signal: Signal
     judged: int = 0
     false_calls: int = 0
     unmeasured: Counter[str] = field(default_factory=Counter)
+    events: list[float] = field(default_factory=list)
     harmed: list[Harmed] = field(default_factory=list)
     near: dict[str, int] = field(default_factory=dict)
 
     def without_harm(self, last: Seen, *, called: bool) -> None:
         """Counts a placebo as it was, by its last look."""
         finding = last.findings.of(self.signal.name)
+        if finding.detectable_events is not None:
+            self.events.append(finding.detectable_events)
         if finding.state is State.UNMEASURABLE:
             self.unmeasured[finding.cause.value] += 1
             return
@@ -145,7 +153,8 @@ def conclude(service: Service, tally: Tally) -> SignalRehearsal:
         shapes=shapes,
         basis=_basis(tally),
     )
-    return replace(made, advice=advice.for_signal(service, signal, made))
+    events = median(tally.events) if tally.events else None
+    return replace(made, advice=advice.for_signal(service, signal, made, events))
 
 
 def _basis(tally: Tally) -> str:

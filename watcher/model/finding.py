@@ -47,6 +47,8 @@ class Finding:
         onset: unix seconds of the change's first bucket start; `onset_low`, `onset_high` its 95 % interval.
         expected, observed: mean over the part that `effect` speaks of, in the signal's unit (a ratio's quotient).
         detectable: smallest relative harm that the whole window shows with 80 % probability.
+        detectable_events: how many more single events in the whole window that is; None where none are counted, or
+            harm is not up.
         points: points judged since the deploy; `missing`: buckets that should be there and are not.
         complete_until: time of the newest point that was judged.
         note: one clause for people where `cause` alone does not say enough.
@@ -65,6 +67,7 @@ class Finding:
     expected: float | None = None
     observed: float | None = None
     detectable: float | None = None
+    detectable_events: float | None = None
     points: int = 0
     missing: int = 0
     complete_until: float | None = None

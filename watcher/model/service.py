@@ -26,6 +26,9 @@ class Harm(StrEnum):
     EITHER = "either"
 
 
+FEW_EVENTS = 5.0  # more in a window: whoever sees so few of what hardly ever happens sees enough
+
+
 class Role(StrEnum):
     """What a signal counts for."""
 
@@ -52,7 +55,8 @@ class Signal:
         step: bucket width in seconds.
         settle: seconds that a point needs until it is final, beyond what the source itself says.
         min_effect: relative change below which no harm is called (0.03 is 3 %).
-        must_see: relative harm that the window must be able to show, or the signal is too weak for `healthy`.
+        must_see: relative harm that the window must be able to show, or the signal is too weak for `healthy`; of rare
+            events that are harm, FEW_EVENTS more will do.
         control: name of a control signal of the same service, or None.
         query: what the adapter is asked; its own `Query` model has validated it.
     """

@@ -5,6 +5,7 @@ would help; or what was watched and how small a harm would have shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -14,7 +15,7 @@ from watcher.model.finding import Finding
 from watcher.model.service import Kind, Role, Signal
 from watcher.verdict.assessment import Assessment
 from watcher.verdict.context import Context, Nearby
-from watcher.verdict.phrases import brief_change, chance, change, direction, listed, pace, sentence, since
+from watcher.verdict.phrases import brief_change, chance, change, direction, listed, pace, sentence, since, visible
 from watcher.verdict.rivals import MOST, scope_of
 
 # A reason in a few words: a heading, or the end of "could not be judged: ...".
@@ -108,7 +109,8 @@ def healthy(context: Context, assessments: Sequence[Assessment]) -> str:
     fine = [each for each in assessments if each.reason is Reason.NO_HARM]
     blind = [each for each in assessments if each.reason is not Reason.NO_HARM]
     limits = [
-        f"a {percent(each.finding.detectable)} {direction(each.signal)} in {each.signal.name}"
+        f"{visible(direction(each.signal), each.finding.detectable, each.finding.detectable_events)}"
+        f" in {each.signal.name}"
         for each in sorted(fine, key=lambda each: each.signal.role is not Role.REQUIRED)
         if each.finding.detectable is not None
     ]
@@ -256,6 +258,8 @@ def _too_weak(context: Context, signal: Signal, finding: Finding) -> str:
         limit = "not even a total loss would surely be seen"
     else:
         limit = f"the smallest visible {harm} is {percent(finding.detectable)}"
+        if finding.detectable_events is not None:
+            limit += f", {math.ceil(finding.detectable_events)} more"
     calmer = "a busier" if counted or signal.kind is Kind.RATIO else "a steadier"
     return f"{subject} cannot show {wanted}; {limit}; a longer window or {calmer} signal would help"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from watcher.kit.text import duration, number, percent
@@ -9,6 +10,7 @@ from watcher.model.finding import Cause, Finding
 from watcher.model.service import Harm, Kind, Signal
 
 _PER = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"), (86400.0, "a day"))
+_MANY_TIMES = 100
 _ONE_IN_CAP = 6  # placebo windows say nothing of rarer things
 
 
@@ -52,8 +54,15 @@ def _against(finding: Finding) -> str:
 
 
 def number_of_times(effect: float) -> str:
-    """A relative change as a multiple: 1.4 -> `2.4 times`."""
-    return f"{float(f'{1 + effect:.2g}'):g} times"
+    """A relative change as a multiple: 1.4 -> `2.4 times`. Of next to nothing, any multiple says the same."""
+    return f"{float(f'{1 + effect:.2g}'):g} times" if effect < _MANY_TIMES else f"over {_MANY_TIMES} times"
+
+
+def visible(harm: str, detectable: float, events: float | None) -> str:
+    """The smallest harm that would show: `a 4.1 % loss`; of what hardly ever happens, `5 more`."""
+    if events is not None and detectable > 1:
+        return f"{math.ceil(events)} more"
+    return f"a {percent(detectable)} {harm}"
 
 
 def direction(signal: Signal) -> str:
@@ -84,6 +93,8 @@ def _interval(finding: Finding) -> str:
         return ""
     if low < 0 < high:
         return f" (anywhere from {percent(-low)} less to {percent(high)} more)"
+    if effect >= _MANY_TIMES:
+        return ""
     if effect >= 1:
         return f" ({number_of_times(low).removesuffix(' times')} to {number_of_times(high)})"
     small, large = map(percent, sorted((abs(low), abs(high))))

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from watcher.model.decision import Decision, Outcome, Reason
 from watcher.model.finding import Cause, Finding, Findings, State
-from watcher.model.service import Role, Signal
+from watcher.model.service import FEW_EVENTS, Role, Signal
 from watcher.verdict import explain
 from watcher.verdict.assessment import Assessment, shows_harm
 from watcher.verdict.context import Context
@@ -142,9 +142,17 @@ def shortfall(context: Context, signal: Signal, finding: Finding) -> Reason | No
     reason = _unmeasured(context, signal, finding)
     if reason in _ABSENCE and signal.name in context.failed_sources:
         return Reason.SOURCE_FAILED
-    if reason is None and context.final and (finding.detectable is None or finding.detectable > signal.must_see):
+    if reason is None and context.final and not _sees_enough(signal, finding):
         return Reason.TOO_LITTLE_TRAFFIC
     return reason
+
+
+def _sees_enough(signal: Signal, finding: Finding) -> bool:
+    """Whether the window shows a harm of `must_see`; a share of what hardly ever happens is no measure of harm."""
+    if finding.detectable is None:
+        return False
+    few = finding.detectable_events is not None and finding.detectable_events <= FEW_EVENTS
+    return few or finding.detectable <= signal.must_see
 
 
 def _unmeasured(context: Context, signal: Signal, finding: Finding) -> Reason | None:

@@ -100,6 +100,10 @@ class SignalView(BaseModel):
     expected: float | None
     observed: float | None
     detectable: float | None = Field(description="Smallest harm that the window shows four times in five.")
+    detectable_events: float | None = Field(
+        description="How many more single events in the whole window that is; null where none are counted, or more of "
+        "them is no harm."
+    )
     score: float
     points: int
     missing: int

@@ -126,7 +126,7 @@ def _signal(signal: Signal, finding: Finding | None, failure: str | None) -> Sig
     found = finding or Finding(name=signal.name, state=None, cause=None)  # type: ignore[arg-type]  # shown as null
     own = (
         *("state", "cause", "note", "effect", "effect_low", "effect_high", "onset", "expected", "observed"),
-        *("detectable", "score", "points", "missing", "complete_until"),
+        *("detectable", "detectable_events", "score", "points", "missing", "complete_until"),
     )
     return SignalView(
         name=signal.name,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from watcher.kit.text import number, percent
+from watcher.verdict.phrases import visible
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -189,4 +190,4 @@ def sight(signal: Mapping[str, Any]) -> str:
     harm = {"down": "loss", "up": "rise"}.get(signal["harm"], "change")
     if harm == "loss" and signal["detectable"] >= 1:
         return "not even a total loss would surely show"
-    return f"a {percent(signal['detectable'])} {harm} would show"
+    return f"{visible(harm, signal['detectable'], signal['detectable_events'])} would show"
