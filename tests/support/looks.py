@@ -21,6 +21,7 @@ def signal(name: str = "conversion", **fields: Any) -> Signal:
 CONVERSION = signal()
 P95 = signal("p95", kind=Kind.LATENCY, harm=Harm.UP)
 ORDERS = signal("orders", kind=Kind.COUNT)
+ERRORS = signal("errors", kind=Kind.COUNT, harm=Harm.UP)
 TICKETS = signal(
     "tickets",
     kind=Kind.COUNT,

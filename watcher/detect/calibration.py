@@ -35,7 +35,7 @@ class Calibrated:
     """One signal, ready to be judged.
 
     Attributes:
-        first: the first bucket that ends after the deploy began; `looks` buckets are judged.
+        first: the first bucket that ends after the deploy began, or after its warm-up; `looks` buckets are judged.
         judges: with the control first, if there is one; the last one rests on the own history alone. Empty: `cause`
             says why the signal cannot be judged.
         before: the buckets before the deploy, by each judge.
@@ -141,7 +141,7 @@ def end_of(plan: WatchPlan, signal: Signal) -> float:
 
 def _draft(plan: WatchPlan, signal: Signal, series: Series | None) -> _Draft:
     axis = axis_of(series, signal.step)
-    first = axis.index(plan.started_at) + 1
+    first = axis.index(plan.judged_from) + 1
     looks = max(axis.index(end_of(plan, signal)) - first + 1, 0)
     grid = Grid(first, np.empty(0), None)
     bad = 0

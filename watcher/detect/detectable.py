@@ -34,9 +34,9 @@ def smallest(
     noise = judge.model.noise
     w, sd = to_come(judge.model, judge.path, looks, total)
     least = detectable(judge, w, upper_fence(noise, sd, CLIP), signal.harm, evidence, signal.min_effect)
-    if least is None or signal.harm is not Harm.UP or noise.event <= 0:
+    if least is None or signal.harm is not Harm.UP or not noise.counts:
         return least, None
-    expected = float(w @ sd) / noise.event
+    expected = float(w @ sd) / noise.unit
     least = max(least, FEWEST_SHOWN / expected)
     return least, least * expected
 

@@ -27,7 +27,7 @@ def untrusted(subject: Subject, seen: Seen) -> tuple[Cause, str] | None:
 def unfit(subject: Subject, seen: Seen, opinion: Opinion | None, spacing: float) -> tuple[Cause, str] | None:
     """Why a look without harm cannot vouch for the deploy; `spacing` is the time since the look before, seconds."""
     patience = max(STALE_STEPS * subject.signal.step, STALE_LOOKS * spacing)
-    newest = seen.newest if seen.newest is not None else subject.calibration.plan.started_at
+    newest = seen.newest if seen.newest is not None else subject.calibration.plan.judged_from
     if subject.cutoff - newest > patience:
         return (Cause.STALE_DATA if seen.present or subject.series is not None else Cause.NO_DATA), ""
     gaps = gap_cause(seen.due, seen.present, seen.bad)

@@ -25,9 +25,22 @@ PRIOR = 0.02  # of the usual information: what a mean must have to be half belie
 EVENT = 1.0  # information of a single event
 FEWEST_EVENTS = 300.0  # in a history from which more is learned than its level
 MIDDLE = 15  # buckets of that median
+BRIDGE = 15  # missing buckets in a row through which the level is taken to have stayed
 BEHIND = (1, 16, 31, 46, 61)  # buckets ago: whose medians' median is the calm level
 WILDEST = 12.0  # sum of the sizes of the weights; of real signals it is hardly ever more than 4
 RECENT = 8  # buckets that tell where the level is now
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The last measured bucket before some: how many are missing after it, its sensitivity and its running median."""
+
+    gap: int
+    w: float
+    middle: float
+
+
+NEVER = Newest(BRIDGE, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,6 +149,22 @@ def pull(z: Floats, w: Floats, reach: float, upper: Floats | float, middle: Floa
     return np.where(known, np.minimum(np.maximum(z, middle - reach), middle + (reach + upper)), 0.0)
 
 
+def bridge(
+    pulled: Floats, w: Floats, middle: Floats, missing: NDArray[np.bool_], before: Newest = NEVER
+) -> tuple[Floats, Floats]:
+    """`pulled` and `w` with short gaps filled in by the running median before them.
+
+    Else the forecast fell back to the profile, wherever the signal was. `before` is what came before the first one.
+    """
+    if not missing.any():
+        return pulled, w
+    place = np.arange(len(w))
+    last = np.maximum.accumulate(np.where(missing, -1, place))
+    short = missing & (np.where(last < 0, place + 1 + before.gap, place - last) <= BRIDGE)
+    level, weight = np.where(last < 0, before.middle, middle[last]), np.where(last < 0, before.w, w[last])
+    return np.where(short, level, pulled), np.where(short, weight, w)
+
+
 def reach_of(off: Floats, w: Floats) -> float:
     """REACH times the usual distance `off` from the running median."""
     known = active(w * w)
@@ -177,14 +206,16 @@ def followed(coefficients: Floats, kappa: Floats, control: tuple[Floats, Floats]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A forecast over its own history, shape (n,): `z` less what the control explains, as it was and pulled in; the
-    relative deviation that was forecast for each bucket, and the calm one, the control's share included; and the mean
-    one of the `recent` buckets before each, without that share.
+    """A forecast over its own history, shape (n,): `z` less what the control explains, as it was; the same pulled in,
+    short gaps bridged, with its sensitivities `weight`; the relative deviation that was forecast for each bucket, and
+    the calm one, the control's share included; and the mean one of the `recent` buckets before each, without that
+    share.
     """
 
     forecast: Forecast
     alone: Floats
     pulled: Floats
+    weight: Floats
     level: Floats
     calm: Floats
     recent: Floats
@@ -193,13 +224,17 @@ class Fitted:
         """The same with all deviations and sensitivities times `factor`."""
         own = self.forecast
         forecast = replace(own, kappa=own.kappa * factor**2, reach=own.reach * factor)
-        return Fitted(forecast, self.alone * factor, self.pulled * factor, self.level, self.calm, self.recent)
+        alone, pulled, weight = self.alone * factor, self.pulled * factor, self.weight * factor
+        return Fitted(forecast, alone, pulled, weight, self.level, self.calm, self.recent)
 
 
-def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, upper: Floats) -> Fitted:
+def fit_forecast(
+    z: Floats, w: Floats, missing: NDArray[np.bool_], control: tuple[Floats, Floats] | None, upper: Floats
+) -> Fitted:
     """Least squares of `z`, less what it follows of its control, on its own past.
 
-    `control` is the control's `(z, w)` on the same buckets. `upper` is each bucket's upper fence beyond the reach, s.d.
+    `missing` is where nothing was measured, `control` the control's `(z, w)` on the same buckets, `upper` each bucket's
+    upper fence beyond the reach, s.d.
     """
     known = w > 0
     shares = kappas = None
@@ -207,21 +242,22 @@ def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, up
     if control is not None:
         shares, kappas = fit_control(z, w, upper, control)
         known = known & (control[1] > 0)
+        missing = missing | (control[1] == 0)
         shared = np.where(known, followed(shares, kappas, control), 0.0)
         z = np.where(known, z - w * shared, 0.0)
     points = int(known.sum())
     lengths = usable(LENGTHS, points)
     middle = middles(z, known)
     reach = reach_of(z - middle, w * known)
-    pulled = pull(z, w * known, reach, upper, middle)
+    pulled, weight = bridge(pull(z, w * known, reach, upper, middle), w * known, middle, missing)
     calm = shared + relative(calm_of(middle), w)
     if not lengths or points < 20 or float(w[known] @ w[known]) < FEWEST_EVENTS * EVENT:
         forecast = Forecast((), np.empty(0), np.empty(0), shares, kappas, reach)
-        return Fitted(forecast, z, pulled, shared, calm, np.zeros(len(z)))
+        return Fitted(forecast, z, pulled, weight, shared, calm, np.zeros(len(z)))
     kappa = _prior(w, lengths)
     # What little traffic says of the level is no drift once there is more: it weighs half as the usual traffic would.
     lengths, kappa = (*lengths, RECENT), np.append(kappa, max(RECENT * _typical(w), EVENT))
-    rows = means(pulled, w * known, lengths, kappa)
+    rows = means(pulled, weight, lengths, kappa)
     learn = np.flatnonzero(active(np.where(known, w * w, 0.0)))
     # Neighbours say nearly the same: a few thousand buckets teach as much as all of them.
     learn = learn[:: max(len(learn) // ENOUGH, 1)]
@@ -231,7 +267,7 @@ def fit_forecast(z: Floats, w: Floats, control: tuple[Floats, Floats] | None, up
         weights = weights * (0.995 / float(weights.sum()))
     weights = weights / max(float(np.abs(weights).sum()) / WILDEST, 1.0)
     forecast = Forecast(lengths, weights, kappa, shares, kappas, reach)
-    return Fitted(forecast, z, pulled, shared + weights @ rows, calm, rows[-1])
+    return Fitted(forecast, z, pulled, weight, shared + weights @ rows, calm, rows[-1])
 
 
 def relative(z: Floats, w: Floats) -> Floats:

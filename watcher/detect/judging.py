@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
@@ -96,7 +97,8 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     model, noise, totals = judge.model, judge.model.noise, grid.totals
     profile, values = _expected(judge, axis, grid)
     z, w, sd = standardise(noise, profile, values, totals)
-    level, calm, recent = forecast_level(model.forecast, model.memory, (z, w), upper_fence(noise, sd, 0.0), control)
+    missing, upper = np.isnan(grid.values), upper_fence(noise, sd, 0.0)
+    level, calm, recent = forecast_level(model.forecast, model.memory, (z, w), missing, upper, control)
     # By the level that was forecast, and by the calm one.
     raw, w, sd = standardise(noise, lift(noise, profile, np.array([level, calm])), values, totals)
     scale = model.scale * judge.local
@@ -106,7 +108,7 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     high = upper_fence(noise, sd[0], CLIP) / model.scale
     # What is expected was learned from no more than the history; and volumes of its own size are like nothing in it.
     volume = (here * here).cumsum() / judge.learned
-    unsure = np.sqrt(1 + volume + (VOLUME * volume) ** 4)
+    unsure = np.sqrt(1 + volume + (VOLUME * volume) ** 4 + _adrift(judge, missing))
     eps, here = eps / unsure, here / unsure
     if math.isinf(model.slack):
         towards = dict.fromkeys(signs(harm), eps)
@@ -115,6 +117,23 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     scans = {sign: scan(one[None], here[None], high[None], judge.shape, sign) for sign, one in towards.items()}
     drifts = {sign: judge.drift.since(recent, sign) for sign in towards}
     return _verdict(judge, scans, drifts, towards, here, high)
+
+
+def _adrift(judge: Judge, missing: NDArray[np.bool_]) -> Floats | float:
+    """Variance, in an innovation's, that gaps add to what came since: in each the level may have moved as by harm."""
+    before = judge.model.memory.last.gap
+    if not (before or missing.any()):
+        return 0.0
+    edges = np.diff(missing.astype(np.int8), prepend=1 if before else 0, append=0)
+    begins, ends = (edges == 1).nonzero()[0].tolist(), (edges == -1).nonzero()[0].tolist()
+    if before:
+        begins.insert(0, -before)
+    size = len(missing)
+    grown, news = judge.path.part(size + before + 1).point ** 2 - 1, judge.model.forecast.response(size) ** 2
+    out = np.zeros(size)
+    for begin, end in zip(begins, ends, strict=True):
+        out[end:] += grown[end - begin] * news[: size - end].cumsum()
+    return out
 
 
 def _verdict(

@@ -249,7 +249,7 @@ def _is_few(judged: Opinion, expected: Expected, grid: Grid) -> bool:
     """Whether so few more events came that nobody would act on them, however rare they are."""
     noise = judged.judge.model.noise
     more = float(np.nansum(grid.values - expected.values))
-    return noise.counts and judged.verdict.sign > 0 and more < (FEWEST_EVENTS - 0.5) * noise.event
+    return noise.counts and judged.verdict.sign > 0 and more < (FEWEST_EVENTS - 0.5) * noise.unit
 
 
 def _part(grid: Grid, onset: Onset | None, spike: int | None) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.detect.forecast import Fitted, Forecast, calm_of, followed, middles, pull, relative
+from watcher.detect.forecast import Fitted, Forecast, Newest, bridge, calm_of, followed, middles, pull, relative
 from watcher.model.series import Floats
 
 NEWEST = 80  # buckets before the deploy that are kept as they were
@@ -23,6 +23,7 @@ class Memory:
             deploy; shape (2, m + 1). `z` is less the control's share, and pulled in.
         known: how many of the m have a value.
         newest_z, newest_w, newest_middle: the newest NEWEST as they were, and their running medians.
+        last: the last one that was measured.
     """
 
     sums: Floats
@@ -30,6 +31,7 @@ class Memory:
     newest_z: Floats
     newest_w: Floats
     newest_middle: Floats
+    last: Newest
 
     def __len__(self) -> int:
         return int(self.sums.shape[1]) - 1
@@ -41,15 +43,19 @@ class Memory:
         return np.asarray((now[0] - old[0]) / (now[1] - old[1] + kappa[:, None]))
 
     @staticmethod
-    def of(fitted: Fitted, z: Floats, w: Floats) -> Memory:
+    def of(fitted: Fitted, z: Floats, w: Floats, missing: NDArray[np.bool_]) -> Memory:
         size = min(fitted.forecast.memory, len(z))
         last = min(NEWEST, len(z))
-        pulled, weights = fitted.pulled[len(z) - size :], w[len(z) - size :]
+        pulled, weights = fitted.pulled[len(z) - size :], fitted.weight[len(z) - size :]
         sums = np.zeros((2, size + 1))
         np.cumsum([(weights * pulled)[::-1], (weights * weights)[::-1]], axis=1, out=sums[:, 1:])
         newest_z, newest_w = fitted.alone[len(z) - last :], w[len(z) - last :]
         middle = middles(newest_z, newest_w > 0)
-        return Memory(-sums[:, ::-1], int(np.count_nonzero(weights > 0)), newest_z, newest_w, middle)
+        there = np.flatnonzero(~missing)
+        gap = len(z) - 1 - int(there[-1]) if len(there) else len(z)
+        before = Newest(gap, float(w[-1 - gap]), float(middle[-1 - gap])) if gap < last else Newest(gap, 0.0, 0.0)
+        count = int(np.count_nonzero(weights > 0))
+        return Memory(-sums[:, ::-1], count, newest_z, newest_w, middle, before)
 
 
 @lru_cache(maxsize=256)
@@ -62,6 +68,7 @@ def forecast_level(
     forecast: Forecast,
     memory: Memory,
     seen: tuple[Floats, Floats],
+    missing: NDArray[np.bool_],
     upper: Floats,
     control: tuple[Floats, Floats] | None,
 ) -> tuple[Floats, Floats, Floats]:
@@ -69,13 +76,15 @@ def forecast_level(
 
     Shape (n,) each, as in `Fitted`.
 
-    `seen` is their `(z, w)`, `upper` as in `pull`; `control` the control's `(z, w)` of its NEWEST and the same buckets.
+    `seen` is their `(z, w)`, `missing` where nothing was measured, `upper` as in `pull`; `control` the control's
+    `(z, w)` of its NEWEST and the same buckets.
     """
     z, w = seen
     shared = np.zeros(len(z))
     if forecast.control is not None and forecast.control_kappa is not None and control is not None:
         start = len(control[0]) - len(z)
         w = w * (control[1][start:] > 0)
+        missing = missing | (control[1][start:] == 0)
         shared = followed(forecast.control, forecast.control_kappa, control, start)
         z = np.where(w > 0, z - w * shared, 0.0)
     last = len(memory.newest_z)
@@ -83,6 +92,6 @@ def forecast_level(
     calm = shared + relative(calm_of(np.concatenate([memory.newest_middle, middle]), last), w)
     if not len(forecast.lengths):
         return shared, calm, np.zeros(len(z))
-    pulled = pull(z, w, forecast.reach, upper, middle)
+    pulled, w = bridge(pull(z, w, forecast.reach, upper, middle), w, middle, missing, memory.last)
     rows = memory.means(pulled, w, forecast.lengths, forecast.kappa)
     return shared + forecast.weights @ rows, calm, rows[-1]

@@ -107,7 +107,8 @@ def fit_model(
     mean, v1, v2 = moments(noise, expected, grid.totals)
     noise = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known)
     pair = (control.z, control.weight) if control is not None else None
-    noise, fitted, z, w = _fit_level(noise, expected, target, grid.totals, pair)
+    missing = np.isnan(grid.values)
+    noise, fitted, z, w = _fit_level(noise, expected, target, missing, grid.totals, pair)
     # A surprise is measured by the noise of where the signal is now, which may be far from its profile.
     raw, sensitivity, sd = standardise(noise, lift(noise, expected, fitted.level), target, grid.totals)
     calm = standardise(noise, lift(noise, expected, fitted.calm), target, grid.totals)[0]
@@ -124,7 +125,7 @@ def fit_model(
         slack = np.inf
     first = grid.first + len(grid)
     ahead = profile.at(axis, first + np.arange(looks))
-    memory = Memory.of(fitted, z, w)
+    memory = Memory.of(fitted, z, w, missing)
     model = Model(profile, noise, fitted.forecast, mean_eps, scale_eps, least, memory, slack, first, ahead)
     eps = np.where(seen, (raw - mean_eps) / scale_eps, 0.0)
     w_eps = sensitivity * seen / scale_eps
@@ -163,11 +164,16 @@ def _certain(noise: Noise, level: Floats, sd: Floats, grid: Grid, known: NDArray
 
 
 def _fit_level(
-    noise: Noise, expected: Floats, target: Floats, totals: Floats | None, control: tuple[Floats, Floats] | None
+    noise: Noise,
+    expected: Floats,
+    target: Floats,
+    missing: NDArray[np.bool_],
+    totals: Floats | None,
+    control: tuple[Floats, Floats] | None,
 ) -> tuple[Noise, Fitted, Floats, Floats]:
     """Noise about the forecast level, and the forecast in its units, with `z` and `w` from the profile."""
     z, w, sd = standardise(noise, expected, target, totals)
-    fitted = fit_forecast(z, w, control, upper_fence(noise, sd, 0.0))
+    fitted = fit_forecast(z, w, missing, control, upper_fence(noise, sd, 0.0))
     mean, v1, v2 = moments(noise, lift(noise, expected, fitted.level), totals)
     known = w > 0
     about = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known)
@@ -175,7 +181,7 @@ def _fit_level(
     if noise.phi * noise.c2 == about.phi * about.c2 == 0 and (noise.phi > 0) == (about.phi > 0):
         # With one term of variance all weights keep their proportions: the forecast is the same in another unit.
         return about, fitted.rescaled(math.sqrt((noise.phi + noise.c2) / (about.phi + about.c2))), z_about, w_about
-    return about, fit_forecast(z_about, w_about, control, upper_fence(about, sd, 0.0)), z_about, w_about
+    return about, fit_forecast(z_about, w_about, missing, control, upper_fence(about, sd, 0.0)), z_about, w_about
 
 
 def _grain(scale: Scale, kind: Kind, values: Floats, weights: Floats) -> float:
@@ -201,7 +207,7 @@ def _first_noise(scale: Scale, kind: Kind, axis: Axis, values: Floats, weights: 
     if scale is Scale.EVENTS:
         event = 1.0 if kind is Kind.COUNT else 1.0 / axis.step
         floor = max(0.5 * event / points, 1e-3 * typical)
-        return Noise(scale, event, 0.0, floor, 1.0, 1.0 if kind is Kind.COUNT else 0.0)
+        return Noise(scale, event, 0.0, floor, event, 1.0 if kind is Kind.COUNT else 0.0)
     if scale is Scale.SHARE:
         return Noise(scale, 1.0, 0.0, max(0.5 / max(float(weights.sum()), 1.0), 1e-3 * typical), 1.0, 1.0)
     size = np.abs(values[known])

@@ -35,7 +35,7 @@ class Noise:
 
     Attributes:
         floor: smallest expected value (events per bucket or share): what never happened yet is not impossible.
-        unit: magnitude that an ABSOLUTE effect is relative to.
+        unit: magnitude that an ABSOLUTE effect is relative to; of EVENTS and a SHARE, what a single event is.
         event: variance over mean that independent events have at least; 0 where events cannot be told.
     """
 

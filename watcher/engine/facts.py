@@ -36,6 +36,7 @@ def context_of(
         failed_sources=failures,
         nearby=others,
         depends_on=watch.policy.depends_on,
+        warm_up=watch.policy.warm_up,
         last_look=last_look,
         last_ticket_look=last_ticket_look,
     )

@@ -69,7 +69,7 @@ def prepare(service: Service, history: Mapping[str, Series], start: float) -> Pl
     until = start + service.window
     ticket_until = start + max(service.window, service.ticket_window)
     probability = service.false_rollback_probability
-    plan = WatchPlan(service.signals, start, until, ticket_until, probability)
+    plan = WatchPlan(service.signals, start, until, ticket_until, probability, service.warm_up)
     before = {name: series.between(start - service.history, start) for name, series in history.items()}
     calibration = detect.calibrate(plan, before)
     context = Context(
@@ -83,6 +83,7 @@ def prepare(service: Service, history: Mapping[str, Series], start: float) -> Pl
         false_rollback_probability=probability,
         signals=service.signals,
         failed_sources={},
+        warm_up=service.warm_up,
     )
     end = start + length(service)
     known = {name: series.between(calibration.recent_from, end) for name, series in history.items()}

@@ -137,7 +137,7 @@ def _without_harm(one: Placebo, tallies: list[Tally]) -> Seen:
 
 def policy_of(service: Service) -> str:
     """A digest of all that a placebo's verdict depends on beside its points."""
-    parts = (service.signals, service.window, service.ticket_window, service.step, service.history)
+    parts = (service.signals, service.window, service.ticket_window, service.step, service.history, service.warm_up)
     return sha256(repr((parts, service.false_rollback_probability)).encode()).hexdigest()[:16]
 
 

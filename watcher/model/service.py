@@ -115,6 +115,7 @@ class Service:
         rollbacks_per_hour: how many may go without a person's word; beyond that only an approval is asked for.
         freeze: when only an approval is asked for.
         blind_after: how long a required signal may go unmeasured until somebody is told; None: as the engine sees fit.
+        warm_up: how long from a deploy's beginning on nothing is judged, as the new version starts cold.
         depends_on: names of services whose deploys can harm this one too; None: all of the same environment.
     """
 
@@ -135,6 +136,7 @@ class Service:
     freeze: tuple[Freeze, ...] = ()
     blind_after: float | None = None
     depends_on: tuple[str, ...] | None = None
+    warm_up: float = 0.0
 
     def signal(self, name: str) -> Signal:
         return next(signal for signal in self.signals if signal.name == name)

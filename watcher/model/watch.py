@@ -33,6 +33,7 @@ class WatchPlan:
         started_at: harm counts from here, unix seconds.
         until: end of the metric window; `ticket_until`: end of the window of ticket signals.
         false_rollback_probability: for the whole watch: over all looks and all signals together.
+        warm_up: seconds from `started_at` on in which nothing is judged, and nothing learned.
     """
 
     signals: tuple[Signal, ...]
@@ -40,6 +41,11 @@ class WatchPlan:
     until: float
     ticket_until: float
     false_rollback_probability: float
+    warm_up: float = 0.0
+
+    @property
+    def judged_from(self) -> float:
+        return self.started_at + self.warm_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,4 +109,5 @@ class Watch:
             until=self.until,
             ticket_until=self.ticket_until,
             false_rollback_probability=self.policy.false_rollback_probability,
+            warm_up=self.policy.warm_up,
         )

@@ -177,6 +177,12 @@ class PolicyOptions(_Section):
     window: Duration = Field(
         default=3600.0, ge=30, le=7 * DAY, description="How long metrics are watched after the deploy has finished."
     )
+    warm_up: Duration = Field(
+        default=0.0,
+        le=DAY,
+        description="How long from the deploy's beginning on nothing is judged, for a new version that starts cold; at "
+        "most half the `window`, which it shortens.",
+    )
     ticket_window: Duration | None = Field(
         default=None,
         le=30 * DAY,
@@ -262,7 +268,8 @@ class SignalOptions(_Section):
         default=None,
         gt=0,
         description="Relative harm that the window must be able to show, or the deploy cannot be called healthy. "
-        "Without it: 30%, or one and a half times `min_effect` if that is more; of a fall at most 100%.",
+        "Without it: 30%, or one and a half times `min_effect` if that is more; of a fall at most 100%. Of events that "
+        "hardly ever happen and are harm, five more in the window will do.",
     )
     control: str | None = Field(default=None, description="Name of a signal of this service with the role `control`.")
 

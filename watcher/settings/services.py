@@ -21,7 +21,7 @@ from watcher.settings.types import Adapter
 _LATE_TICKETS = 4 * 3600.0  # customers write later than they suffer
 
 
-_TIMES = frozenset({"window", "ticket_window", "step", "history"})
+_TIMES = frozenset({"window", "ticket_window", "step", "history", "warm_up"})
 
 
 class Defaults(NamedTuple):
@@ -150,6 +150,7 @@ def _compiled(name: str, own: ServiceOptions, policy: PolicyOptions, signals: tu
         freeze=tuple(freeze.compiled() for freeze in policy.freeze),
         blind_after=policy.blind_after,
         depends_on=policy.depends_on,
+        warm_up=policy.warm_up,
     )
 
 
@@ -179,6 +180,9 @@ def _check_times(service: Service, path: Path, report: Report) -> None:
         report.add((*path, "step"), f"longer than the window (expected at most {window})")
     if service.ticket_window < service.window:
         report.add((*path, "ticket_window"), f"shorter than the window (expected at least {window})")
+    if service.warm_up > service.window / 2:
+        half = write_duration(service.window / 2)
+        report.add((*path, "warm_up"), f"longer than half the window (expected at most {half})")
     if service.history <= service.window:
         report.add((*path, "history"), f"not longer than the window (expected more than {window})")
     for signal in service.signals:

@@ -30,6 +30,7 @@ class Context:
         failed_sources: signal name -> short text of what its source's last answer was, for those that failed now.
         nearby: other deploys around this one.
         depends_on: services whose deploys can harm this one too; None: all.
+        warm_up: seconds from `started_at` on in which nothing is judged.
         last_look: the look that ends the metric window: all data are in, or are no longer waited for.
         last_ticket_look: the same of the ticket window; after it nothing changes any more.
     """
@@ -46,6 +47,7 @@ class Context:
     failed_sources: Mapping[str, str]
     nearby: tuple[Nearby, ...] = ()
     depends_on: tuple[str, ...] | None = None
+    warm_up: float = 0.0
     last_look: bool = False
     last_ticket_look: bool = False
 

@@ -93,6 +93,10 @@ def undecided(context: Context, assessments: Sequence[Assessment], harmed: Seque
 
 
 def _progress(context: Context, at: float) -> str:
+    if at < context.started_at + context.warm_up:
+        return (
+            f"{duration(at - context.started_at)} into the {duration(context.warm_up)} of warm-up, which are not judged"
+        )
     if at < context.finished_at:
         return f"{duration(at - context.started_at)} into the rollout"
     if at < context.until:
@@ -121,9 +125,10 @@ def healthy(context: Context, assessments: Sequence[Assessment]) -> str:
         if each.finding.note
     ]
     calm = [each.signal.name for each in fine if not each.finding.note]
+    cold = f", its first {duration(context.warm_up)} left out" if context.warm_up else ""
     return sentence(
         [
-            f"{listed(calm)} did no worse than expected for {_window(context)} after the deploy" if calm else "",
+            f"{listed(calm)} did no worse than expected for {_window(context)} after the deploy{cold}" if calm else "",
             f"{listed(small)}, which is no harm" if small else "",
             f"{listed(limits, 'or')} would have been seen four times in five" if limits else "",
             _unjudged(blind),

@@ -64,3 +64,15 @@ def test_batches_of_which_most_minutes_have_none_are_no_outliers() -> None:
     batches = np.where(opened & (rng.random(len(column)) < 0.35), rng.poisson(20, len(column)), 0).astype(np.float64)
     # Rarer than every other day a batch is cut to what the grain lets through: 4 of 7 events on average.
     assert curves(batches, 2)[OPEN + 6 : CLOSED - 6].mean() == pytest.approx(0.35 * 20, rel=0.25)
+
+
+def test_events_in_clusters_leave_no_hours_in_which_there_are_none() -> None:
+    """On a few days nothing may happen at ten past nine, nor around it; that is no closed shop."""
+    axis, step = Axis(0.0, 60.0), 1440
+    indices = np.arange(1, 7 * step + 1)
+    rng = np.random.default_rng(3)
+    values = np.zeros(len(indices) + 10)
+    for start in np.flatnonzero(rng.random(len(indices)) < 0.025):
+        np.add.at(values, start + rng.integers(0, 10, rng.geometric(0.25)), 1.0)
+    profile, _ = fit_profile(axis, indices, values[: len(indices)], np.ones(len(indices)), GRAIN)
+    assert profile.curves.min() > 0.3 * values.mean()

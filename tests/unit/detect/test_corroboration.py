@@ -32,7 +32,7 @@ def last(seed: int, fall: float, rise: float, *signals: Signal) -> Findings:
     return watched(plan(*watched_ones), {one.name: data[one.name] for one in watched_ones}, every=60)[-1]
 
 
-@pytest.mark.parametrize("seed", [1, 15, 19])
+@pytest.mark.parametrize("seed", [1, 15, 48])
 def test_two_weak_signs_are_harm_together(seed: int) -> None:
     found = last(seed, -0.03, 0.3)
     assert found.score >= 2

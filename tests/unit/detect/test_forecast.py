@@ -19,8 +19,8 @@ def test_means_since_the_deploy_are_those_of_the_whole_series(past: int, missing
     z = rng.standard_normal(past + 40) * (w > 0)
     kappa = np.array([0.1, 0.2, 0.3, 0.4])
     nothing = np.zeros(past)
-    fitted = Fitted(Forecast(LENGTHS, np.ones(4), kappa), z[:past], z[:past], nothing, nothing, nothing)
-    memory = Memory.of(fitted, z[:past], w[:past])
+    fitted = Fitted(Forecast(LENGTHS, np.ones(4), kappa), z[:past], z[:past], w[:past], nothing, nothing, nothing)
+    memory = Memory.of(fitted, z[:past], w[:past], w[:past] == 0)
     for looks in (1, 2, 40):
         whole = means(z[: past + looks], w[: past + looks], LENGTHS, kappa, past)
         since = memory.means(z[past : past + looks], w[past : past + looks], LENGTHS, kappa)

@@ -108,6 +108,15 @@ def test_what_helps_a_signal_that_is_called_too_often(control: str | None, helps
     assert f"conversion is called too often on its own past: {helps}." in advice.for_signal(service(), one, often)
 
 
+def test_what_hardly_ever_happens_needs_no_more_traffic() -> None:
+    rare = replace(CONVERSION, detectable=None, tried=8.0)
+    one = signal("errors", kind=Kind.COUNT, harm=Harm.UP)
+    assert advice.for_signal(service(), one, rare, 4.3) == (
+        "errors hardly ever happens: 5 more in a window would show.",
+    )
+    assert "too little traffic" in advice.for_signal(service(), one, rare, 9.0)[0]
+
+
 def test_days_are_those_of_the_calendar() -> None:
     """Two weeks touch fifteen of them."""
     one = placebo.prepare(

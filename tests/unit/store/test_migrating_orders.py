@@ -29,7 +29,13 @@ def before_drills(path: Path) -> Database:
         config.attributes["connection"] = tx
         command.upgrade(config, "0003")
     policy = json.loads(codec.dump(service()))
-    since = {"rollbacks_per_hour", "freeze", "blind_after", "depends_on"}  # what policies of then did not have
+    since = {
+        "rollbacks_per_hour",
+        "freeze",
+        "blind_after",
+        "depends_on",
+        "warm_up",
+    }  # what policies of then did not have
     rows = {
         "deploys": {
             "id": "d-1",

@@ -119,6 +119,7 @@ def test_harm_that_has_gone_does_not_count_again() -> None:
         (quiet(missing=4), {}, Reason.GAPS),
         (quiet(detectable=None), {}, Reason.TOO_LITTLE_TRAFFIC),
         (quiet(detectable=0.301), {}, Reason.TOO_LITTLE_TRAFFIC),
+        (quiet(detectable=0.301, detectable_events=5.1), {}, Reason.TOO_LITTLE_TRAFFIC),
     ],
 )
 def test_every_way_to_end_inconclusive(finding: Finding, facts: dict[str, Any], reason: Reason) -> None:
@@ -139,6 +140,8 @@ def test_every_way_to_end_inconclusive(finding: Finding, facts: dict[str, Any], 
         quiet(complete_until=END - 3.9 * MINUTE),
         quiet(missing=3),
         quiet(detectable=0.3),
+        quiet(detectable=0.3, detectable_events=100.0),
+        quiet(detectable=900.0, detectable_events=4.9),
         quiet(effect=0.2),
         quiet(score=0.9),
     ],

@@ -9,6 +9,7 @@ from support.looks import (
     CONVERSION,
     DEPLOY,
     END,
+    ERRORS,
     MINUTE,
     ORDERS,
     P95,
@@ -88,6 +89,18 @@ REGRESSED = {
         findings(alarm("tickets", effect=5.9, effect_low=2.2, effect_high=11.0, expected=0.4, observed=2.8, score=2.3)),
         (
             "tickets rose to 2.8 per 5 min where 0.4 was expected, 6.9 times as much (3.2 to 12 times), starting as the"
+            f" deploy began; about one quiet window in 200 looks like this, {ALONE}"
+        ),
+    ),
+    "what hardly ever happens": (
+        now(TICKETS),
+        findings(
+            alarm(
+                "tickets", effect=2400.0, effect_low=900.0, effect_high=4000.0, expected=0.001, observed=2.4, score=2.3
+            )
+        ),
+        (
+            "tickets rose to 2.4 per 5 min where 0.001 was expected, over 100 times as much, starting as the"
             f" deploy began; about one quiet window in 200 looks like this, {ALONE}"
         ),
     ),
@@ -375,6 +388,14 @@ INCONCLUSIVE = {
             " would help"
         ),
     ),
+    "too few events": (
+        end(ERRORS),
+        findings(quiet("errors", detectable=2.3, detectable_events=6.9, expected=3 / 60)),
+        (
+            "errors, at about 3 an hour, cannot show a 30 % rise in 60 min; the smallest visible rise is 230 %, 7 more;"
+            " a longer window or a busier signal would help"
+        ),
+    ),
     "a limit that is not known": (
         end(P95),
         findings(quiet("p95", detectable=None)),
@@ -403,6 +424,14 @@ HEALTHY = {
             "p95 did no worse than expected for 60 min after the deploy; conversion fell 1.8 % (certain, and below the"
             " 3 % that counts), which is no harm; a 7 % loss in conversion or a 7 % rise in p95 would have been seen"
             " four times in five"
+        ),
+    ),
+    "what hardly ever happens": (
+        end(CONVERSION, ERRORS),
+        findings(quiet(), quiet("errors", detectable=1400.0, detectable_events=4.3)),
+        (
+            "conversion and errors did no worse than expected for 60 min after the deploy; a 7 % loss in conversion or"
+            " 5 more in errors would have been seen four times in five"
         ),
     ),
     "all": (

@@ -30,7 +30,8 @@ WATCH_KEYS = {
 }
 SIGNAL_KEYS = {
     *("name", "kind", "harm", "role", "state", "cause", "note", "effect", "effect_low", "effect_high", "onset"),
-    *("expected", "observed", "detectable", "score", "points", "missing", "complete_until", "failure"),
+    *("expected", "observed", "detectable", "detectable_events", "score", "points", "missing", "complete_until"),
+    "failure",
 }
 
 
