@@ -261,10 +261,17 @@ def _part(grid: Grid, onset: Onset | None, spike: int | None) -> tuple[int, int]
 
 
 def _spike(sign: float, expected: Expected, grid: Grid, judge: Judge) -> int | None:
-    """The bucket of the largest deviation, if most of it was gone two buckets later."""
+    """The bucket of the largest deviation, if most of it was gone two buckets later.
+
+    Single events are all gone in the next bucket: they are a spike if half of them came at once.
+    """
     values = np.log(np.maximum(grid.values, judge.model.least)) if judge.model.noise.scale is Scale.LOG else grid.values
     off = np.nan_to_num(sign * (values - expected.values) / np.maximum(expected.sd, 1e-300))
     peak = int(np.argmax(off))
+    if judge.model.noise.counts and sign > 0:
+        more = np.nan_to_num(grid.values - expected.values)
+        if more[max(peak - 1, 0) : peak + 2].sum() < more.sum() / 2:
+            return None
     rest = off[peak + 3 :]
     return peak if len(rest) >= 3 and off[peak] > 3 and float(np.mean(rest)) < off[peak] / 4 else None
 

@@ -10,7 +10,8 @@ from watcher.model.finding import Cause, Finding
 from watcher.model.service import Harm, Kind, Signal
 
 _PER = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"), (86400.0, "a day"))
-_MANY_TIMES = 100
+_MANY_TIMES = 100  # from here on a multiple says nothing any more
+_NEXT_TO_NONE = "next to none"
 _ONE_IN_CAP = 6  # placebo windows say nothing of rarer things
 
 
@@ -31,7 +32,7 @@ def change(signal: Signal, finding: Finding) -> str:
     if not levels:
         return f"{signal.name} {brief_change(signal, finding)}{_against(finding)}{_interval(finding)}"
     size = ""
-    if finding.effect is not None:
+    if finding.effect is not None and finding.effect < _MANY_TIMES:
         much = f"{percent(abs(finding.effect))} {'more' if finding.effect > 0 else 'less'}"
         size = f", {f'{number_of_times(finding.effect)} as much' if finding.effect >= 1 else much}"
     return f"{signal.name} {verb} to {levels}{size}{_interval(finding)}"
@@ -42,11 +43,13 @@ def brief_change(signal: Signal, finding: Finding) -> str:
     verb, effect = _verb(signal, finding), finding.effect
     if effect is None:
         return verb
+    if effect >= _MANY_TIMES:
+        return f"{verb} from {_NEXT_TO_NONE}"
     return f"{verb} to {number_of_times(effect)}" if effect >= 1 else f"{verb} {percent(abs(effect))}"
 
 
 def _against(finding: Finding) -> str:
-    if finding.effect is None:
+    if finding.effect is None or finding.effect >= _MANY_TIMES:
         return ""
     if finding.effect >= 1:
         return " what was expected"
@@ -54,8 +57,8 @@ def _against(finding: Finding) -> str:
 
 
 def number_of_times(effect: float) -> str:
-    """A relative change as a multiple: 1.4 -> `2.4 times`. Of next to nothing, any multiple says the same."""
-    return f"{float(f'{1 + effect:.2g}'):g} times" if effect < _MANY_TIMES else f"over {_MANY_TIMES} times"
+    """A relative change as a multiple: 1.4 -> `2.4 times`."""
+    return f"{float(f'{1 + effect:.2g}'):g} times"
 
 
 def visible(harm: str, detectable: float, events: float | None) -> str:
@@ -106,6 +109,8 @@ def _levels(signal: Signal, finding: Finding) -> str:
     if observed is None or expected is None:
         return ""
     seen, unit, usual = _rendered(signal, observed, expected)
+    if finding.effect is not None and finding.effect >= _MANY_TIMES:
+        usual = _NEXT_TO_NONE
     return f"{seen}{unit} where {usual if expected else 'none'} was expected"
 
 

@@ -100,7 +100,7 @@ REGRESSED = {
             )
         ),
         (
-            "tickets rose to 2.4 per 5 min where 0.001 was expected, over 100 times as much, starting as the"
+            "tickets rose to 2.4 per 5 min where next to none was expected, starting as the"
             f" deploy began; about one quiet window in 200 looks like this, {ALONE}"
         ),
     ),
