@@ -23,6 +23,7 @@ FEWEST_DAYS = 2
 SHARP = 4.0  # s.e. by which a minute must differ from its neighbours to be a habit
 SAME = 1e-12  # of the largest variance: days that are alike but for rounding
 SURE = 12.0  # -ln of the probability that a stretch of minutes is the same on all days by chance
+TOLD_APART = 4  # days from which on clusters can be told from closed hours
 LONGER = 1.5  # times the longest stretch of days that are out of step
 CHANCES = 0.618, 0.382, 0.276  # shares of a day by which each is out of step with the next
 GAIN = 0.94  # a finer split of days must lower the error to this share
@@ -188,7 +189,7 @@ class _Table:
         same = self.compared() & (differ <= SAME * float(differ.max()))
         length = _runs(same)
         long = same & (length * -np.log(max(float(same.mean()), 1e-3)) > SURE)
-        if not long.any():
+        if not long.any() or len(self.total) < TOLD_APART:
             return np.asarray(long)
         # Events that come in clusters leave long stretches empty too, but not at the same time of each day.
         chance = max(self.longest_by_chance(turn) for turn in CHANCES)

@@ -138,7 +138,8 @@ def _claim(judge: Judge, before: Before, past: Past, sign: float) -> Claim | Non
     earlier = slice(max(onset - max(size, 10), 0), onset)
     base = level_of(past.z[earlier], past.weight[earlier])
     effect = level_of(past.z[onset:], past.weight[onset:]) - base
-    newest = level_of(past.z[-min(8, size) :], past.weight[-min(8, size) :])
+    latest = onset + np.flatnonzero(past.weight[onset:] > 0)[-8:]
+    newest = level_of(past.z[latest], past.weight[latest])
     # The end of a burst is no harm: what there is must be off the usual too, which may have learned of it.
     if sign * effect <= 0 or sign * (newest - base) < KEPT * sign * effect or sign * newest < UNUSUAL * sign * effect:
         return None

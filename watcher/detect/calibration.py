@@ -141,7 +141,9 @@ def end_of(plan: WatchPlan, signal: Signal) -> float:
 
 def _draft(plan: WatchPlan, signal: Signal, series: Series | None) -> _Draft:
     axis = axis_of(series, signal.step)
-    first = axis.index(plan.judged_from) + 1
+    first = axis.index(plan.started_at) + 1
+    if plan.warm_up:  # not even a part of a bucket is judged
+        first = max(first, axis.first_after(plan.judged_from))
     looks = max(axis.index(end_of(plan, signal)) - first + 1, 0)
     grid = Grid(first, np.empty(0), None)
     bad = 0

@@ -13,7 +13,7 @@ from watcher.model.series import Floats
 from watcher.model.service import Harm, Signal
 
 POWER = 0.8416  # z of 80 %
-FEWEST_EVENTS = 3  # more than expected, over all of the window: one or two are nobody's harm
+FEWEST_EVENTS = 3  # more than expected: one or two are nobody's harm
 FEWEST_SHOWN = 4.3  # more by the law, of which 80 % (Poisson) come to FEWEST_EVENTS
 HALF = 0.5  # s.e. by which a measured change must pass what counts as harm
 
@@ -34,9 +34,9 @@ def smallest(
     noise = judge.model.noise
     w, sd = to_come(judge.model, judge.path, looks, total)
     least = detectable(judge, w, upper_fence(noise, sd, CLIP), signal.harm, evidence, signal.min_effect)
-    if least is None or signal.harm is not Harm.UP or not noise.counts:
+    if least is None or signal.harm is not Harm.UP or noise.single <= 0:
         return least, None
-    expected = float(w @ sd) / noise.unit
+    expected = float(w @ sd) / noise.single
     least = max(least, FEWEST_SHOWN / expected)
     return least, least * expected
 
@@ -58,7 +58,7 @@ def detectable(judge: Judge, w: Floats, high: Floats, harm: Harm, evidence: floa
         return None
     looks = len(w)
     scale = judge.model.scale * judge.local
-    here = w / scale
+    here = w / scale / np.sqrt(1 + judge.adrift(np.zeros(looks, dtype=np.bool_)))
     information = np.cumsum((here * judge.shape.response[:looks]) ** 2)
     evidence += MARGIN + math.log(judge.overlap)
     stays, large = judge.lasting.level(evidence - LASTING), judge.violent.level(evidence - VIOLENT)

@@ -87,7 +87,9 @@ def effect_of(judge: Judge, expected: Expected, grid: Grid, start: int, stop: in
     if count < len(known):
         values, normal, sd = values[known], normal[known], sd[known]
         totals = None if totals is None else totals[known]
-    wide = float(expected.path.sum[count - 1]) * math.sqrt(float(sd @ sd))
+    # What the level did in a gap before them is the same for all.
+    moved = float(judge.path.part(judge.model.memory.last.gap + 1).point[-1]) ** 2 - 1
+    wide = math.sqrt((float(expected.path.sum[count - 1]) ** 2 + count * moved) * float(sd @ sd))
     wide *= max(float(judge.shape.spread[min(count, len(judge.shape.spread)) - 1]), 1.0)
     if judge.model.noise.scale is Scale.LOG:
         logs = np.log(np.maximum(values, judge.model.least))
@@ -151,4 +153,6 @@ def _levels(calibrated: Calibrated, judge: Judge, grid: Grid) -> tuple[Floats, F
         skip = max(grid.first - calibrated.first, 0)
         path = judge.path.part(skip + len(grid) - after)
         level[after:], wide[after:] = path.level[skip:], path.point[skip:] * judge.local
+        # A warm-up is no history: the band does not follow what was measured in it.
+        level[max(after - model.memory.last.gap, 0) : after] = path.level[0]
     return level, wide

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from watcher.detect.baseline import Ints
 from watcher.detect.drift import Drift, fit_drift
@@ -89,6 +90,25 @@ class Judge:
         slow = self.drift.tail.evidence_of_one(drift) + (SLOW - self.margin)
         return stays, large, min(slow, CORROBORATED * max(stays, large))
 
+    def adrift(self, missing: NDArray[np.bool_]) -> Floats | float:
+        """Variance, in an innovation's, that gaps add to what came since: in each the level may have moved as by harm.
+
+        `missing` are those of the buckets since the deploy.
+        """
+        before = self.model.memory.last.gap
+        if not (before or missing.any()):
+            return 0.0
+        edges = np.diff(missing.astype(np.int8), prepend=1 if before else 0, append=0)
+        begins, ends = (edges == 1).nonzero()[0].tolist(), (edges == -1).nonzero()[0].tolist()
+        if before:
+            begins.insert(0, -before)
+        size = len(missing)
+        grown, news = self.path.part(size + before + 1).point ** 2 - 1, self.model.forecast.response(size) ** 2
+        out = np.zeros(size)
+        for begin, end in zip(begins, ends, strict=True):
+            out[end:] += grown[end - begin] * news[: size - end].cumsum()
+        return out
+
     @property
     def price(self) -> float:
         """What two scans cost that were learned from a few days, in -ln of a probability."""
@@ -122,11 +142,11 @@ def local_noise(past: Past, starts: Ints) -> Floats:
     return np.asarray(np.clip(ratio, max(0.25, math.sqrt(past.certain)), 4.0), dtype=np.float64)
 
 
-def quiet_starts(past: Past, looks: int, wanted: float, most: int) -> Ints:
+def quiet_starts(past: Past, looks: int, wanted: float, most: int, gap: int = 0) -> Ints:
     """Positions of windows of `looks` buckets within the history that are like the watch's.
 
     They hold about as much information as is `wanted`; and where the watch begins after hours in which little happened,
-    so do they: where a shop's day will begin is not known as well as how it goes on.
+    so do they: where a shop's day will begin is not known as well as how it goes on. `gap`: how many are missing last.
     """
     last = len(past.w) - looks
     if last < 0:
@@ -144,7 +164,9 @@ def quiet_starts(past: Past, looks: int, wanted: float, most: int) -> Ints:
         # Windows in which nothing happened say nothing of how it is when something does.
         alike = information > ACTIVE * float(information.mean())
     idle = sums[starts] - sums[np.maximum(starts - looks, 0)] < LEAST_INFORMATION * reference
-    here = alike & (idle == (sums[-1] - sums[-1 - looks] < LEAST_INFORMATION * reference))
+    # What is missing at the end was not idle.
+    end = len(past.w) - gap
+    here = alike & (idle == (sums[end] - sums[max(end - looks, 0)] < LEAST_INFORMATION * reference))
     return np.asarray(starts[here if here.sum() >= FEWEST else alike], dtype=np.int64)
 
 
@@ -172,7 +194,7 @@ def fit_judge(
     """
     path = follow(model.forecast, model.memory, looks)
     sensitivity, _ = to_come(model, path, looks, total)
-    starts = quiet_starts(past, looks, float(np.sum((sensitivity / model.scale) ** 2)), most)
+    starts = quiet_starts(past, looks, float(np.sum((sensitivity / model.scale) ** 2)), most, model.memory.last.gap)
     response = model.forecast.response(looks)
     local = local_noise(past, np.concatenate([starts, [len(past.w)]]))
     eps, calm, w = (windows(each, starts, looks) / local[:-1, None] for each in (past.eps, past.calm, past.w))

@@ -23,9 +23,8 @@ ENOUGH = 4000  # buckets that coefficients are learned from
 REACH = 4.0  # times the usual distance from the median of the newest buckets: where a point's influence ends
 PRIOR = 0.02  # of the usual information: what a mean must have to be half believed
 EVENT = 1.0  # information of a single event
-FEWEST_EVENTS = 300.0  # in a history from which more is learned than its level
 MIDDLE = 15  # buckets of that median
-BRIDGE = 15  # missing buckets in a row through which the level is taken to have stayed
+BRIDGE = 60  # missing buckets in a row through which the level is taken to have stayed
 BEHIND = (1, 16, 31, 46, 61)  # buckets ago: whose medians' median is the calm level
 WILDEST = 12.0  # sum of the sizes of the weights; of real signals it is hardly ever more than 4
 RECENT = 8  # buckets that tell where the level is now
@@ -229,12 +228,17 @@ class Fitted:
 
 
 def fit_forecast(
-    z: Floats, w: Floats, missing: NDArray[np.bool_], control: tuple[Floats, Floats] | None, upper: Floats
+    z: Floats,
+    w: Floats,
+    missing: NDArray[np.bool_],
+    control: tuple[Floats, Floats] | None,
+    upper: Floats,
+    least: float = 0.0,
 ) -> Fitted:
     """Least squares of `z`, less what it follows of its control, on its own past.
 
     `missing` is where nothing was measured, `control` the control's `(z, w)` on the same buckets, `upper` each bucket's
-    upper fence beyond the reach, s.d.
+    upper fence beyond the reach, s.d.; with less information than `least` only the level is learned.
     """
     known = w > 0
     shares = kappas = None
@@ -251,7 +255,7 @@ def fit_forecast(
     reach = reach_of(z - middle, w * known)
     pulled, weight = bridge(pull(z, w * known, reach, upper, middle), w * known, middle, missing)
     calm = shared + relative(calm_of(middle), w)
-    if not lengths or points < 20 or float(w[known] @ w[known]) < FEWEST_EVENTS * EVENT:
+    if not lengths or points < 20 or float(w[known] @ w[known]) < least:
         forecast = Forecast((), np.empty(0), np.empty(0), shares, kappas, reach)
         return Fitted(forecast, z, pulled, weight, shared, calm, np.zeros(len(z)))
     kappa = _prior(w, lengths)

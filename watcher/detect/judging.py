@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from watcher.detect.calibration import Calibrated
 from watcher.detect.clean import clean
@@ -108,32 +107,15 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     high = upper_fence(noise, sd[0], CLIP) / model.scale
     # What is expected was learned from no more than the history; and volumes of its own size are like nothing in it.
     volume = (here * here).cumsum() / judge.learned
-    unsure = np.sqrt(1 + volume + (VOLUME * volume) ** 4 + _adrift(judge, missing))
+    unsure = np.sqrt(1 + volume + (VOLUME * volume) ** 4 + judge.adrift(missing))
     eps, here = eps / unsure, here / unsure
     if math.isinf(model.slack):
         towards = dict.fromkeys(signs(harm), eps)
     else:
         towards = {sign: harmful(eps, raw[1] / scale, sign, model.slack / scale) for sign in signs(harm)}
     scans = {sign: scan(one[None], here[None], high[None], judge.shape, sign) for sign, one in towards.items()}
-    drifts = {sign: judge.drift.since(recent, sign) for sign in towards}
+    drifts = {sign: judge.drift.since(recent, sign) / unsure for sign in towards}
     return _verdict(judge, scans, drifts, towards, here, high)
-
-
-def _adrift(judge: Judge, missing: NDArray[np.bool_]) -> Floats | float:
-    """Variance, in an innovation's, that gaps add to what came since: in each the level may have moved as by harm."""
-    before = judge.model.memory.last.gap
-    if not (before or missing.any()):
-        return 0.0
-    edges = np.diff(missing.astype(np.int8), prepend=1 if before else 0, append=0)
-    begins, ends = (edges == 1).nonzero()[0].tolist(), (edges == -1).nonzero()[0].tolist()
-    if before:
-        begins.insert(0, -before)
-    size = len(missing)
-    grown, news = judge.path.part(size + before + 1).point ** 2 - 1, judge.model.forecast.response(size) ** 2
-    out = np.zeros(size)
-    for begin, end in zip(begins, ends, strict=True):
-        out[end:] += grown[end - begin] * news[: size - end].cumsum()
-    return out
 
 
 def _verdict(

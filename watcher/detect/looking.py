@@ -246,10 +246,12 @@ class _Look:
 
 
 def _is_few(judged: Opinion, expected: Expected, grid: Grid) -> bool:
-    """Whether so few more events came that nobody would act on them, however rare they are."""
-    noise = judged.judge.model.noise
-    more = float(np.nansum(grid.values - expected.values))
-    return noise.counts and judged.verdict.sign > 0 and more < (FEWEST_EVENTS - 0.5) * noise.unit
+    """Whether in no stretch of the window so many more events came that anybody would act on them."""
+    single = judged.judge.model.noise.single
+    if single <= 0 or judged.verdict.sign < 0:
+        return False
+    more = np.concatenate([[0.0], np.cumsum(np.nan_to_num(grid.values - expected.values))])
+    return float((more - np.minimum.accumulate(more)).max()) < (FEWEST_EVENTS - 0.5) * single
 
 
 def _part(grid: Grid, onset: Onset | None, spike: int | None) -> tuple[int, int]:

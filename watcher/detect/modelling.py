@@ -21,6 +21,8 @@ SLACK = 0.5  # s.d., at least
 STILL = 0.5  # share of buckets that hold the very same value
 FEW = 10.0  # events in a bucket: with fewer a median of buckets tells no level
 RARE_SCALE = 1.0  # s.d. of few events' innovations, at least: they scatter like Poisson's or more
+FEWEST_EVENTS = 300.0  # in a history from which more is learned than its level
+FEW_SEEN = 20  # buckets with a rate above zero: their scatter could be read off more
 LOCAL_CLIP = 2.0  # s.d.: a burst says little of what is usual
 
 
@@ -173,7 +175,8 @@ def _fit_level(
 ) -> tuple[Noise, Fitted, Floats, Floats]:
     """Noise about the forecast level, and the forecast in its units, with `z` and `w` from the profile."""
     z, w, sd = standardise(noise, expected, target, totals)
-    fitted = fit_forecast(z, w, missing, control, upper_fence(noise, sd, 0.0))
+    least = FEWEST_EVENTS if noise.counts else 0.0
+    fitted = fit_forecast(z, w, missing, control, upper_fence(noise, sd, 0.0), least)
     mean, v1, v2 = moments(noise, lift(noise, expected, fitted.level), totals)
     known = w > 0
     about = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known)
@@ -181,7 +184,7 @@ def _fit_level(
     if noise.phi * noise.c2 == about.phi * about.c2 == 0 and (noise.phi > 0) == (about.phi > 0):
         # With one term of variance all weights keep their proportions: the forecast is the same in another unit.
         return about, fitted.rescaled(math.sqrt((noise.phi + noise.c2) / (about.phi + about.c2))), z_about, w_about
-    return about, fit_forecast(z_about, w_about, missing, control, upper_fence(about, sd, 0.0)), z_about, w_about
+    return about, fit_forecast(z_about, w_about, missing, control, upper_fence(about, sd, 0.0), least), z_about, w_about
 
 
 def _grain(scale: Scale, kind: Kind, values: Floats, weights: Floats) -> float:
@@ -207,7 +210,9 @@ def _first_noise(scale: Scale, kind: Kind, axis: Axis, values: Floats, weights: 
     if scale is Scale.EVENTS:
         event = 1.0 if kind is Kind.COUNT else 1.0 / axis.step
         floor = max(0.5 * event / points, 1e-3 * typical)
-        return Noise(scale, event, 0.0, floor, event, 1.0 if kind is Kind.COUNT else 0.0)
+        # A rate may be of anything; of one that was hardly ever above zero it is taken at its word.
+        told = kind is Kind.COUNT or np.count_nonzero(values[known] > 0) < FEW_SEEN
+        return Noise(scale, event, 0.0, floor, event, event if told else 0.0)
     if scale is Scale.SHARE:
         return Noise(scale, 1.0, 0.0, max(0.5 / max(float(weights.sum()), 1.0), 1e-3 * typical), 1.0, 1.0)
     size = np.abs(values[known])

@@ -16,6 +16,7 @@ from watcher.detect.window import Grid
 from watcher.model.series import Floats
 from watcher.model.service import Kind
 
+SINGLE = 0.1  # of a Poisson's variance; rates are often means over several buckets
 ACTIVE = 0.1  # share of the mean bucket's information
 
 
@@ -49,6 +50,11 @@ class Noise:
     @property
     def counts(self) -> bool:
         return self.scale in {Scale.EVENTS, Scale.SHARE}
+
+    @property
+    def single(self) -> float:
+        """What a single event is; 0 where none can be told: a rate that scatters far less is of something else."""
+        return self.unit if self.counts and self.phi >= SINGLE * self.unit else 0.0
 
 
 def scale_of(kind: Kind, grid: Grid) -> Scale:

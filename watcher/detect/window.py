@@ -26,6 +26,10 @@ class Axis:
         """The newest bucket that has ended at `time`."""
         return math.floor((time - self.phase) / self.step + 1e-6)
 
+    def first_after(self, time: float) -> int:
+        """The oldest bucket that begins at `time` or later."""
+        return math.ceil((time - self.phase) / self.step - 1e-6) + 1
+
     def time(self, index: float) -> float:
         return self.phase + index * self.step
 

@@ -21,7 +21,7 @@ def blind_time(watch: Watch, findings: Findings, failures: Mapping[str, str], at
     """Seconds of the metric window since the last look, if a required signal could not be measured or asked."""
     required = {signal.name for signal in watch.policy.signals if signal.role is Role.REQUIRED}
     unseen = required & ({f.name for f in findings.signals if f.state is State.UNMEASURABLE} | set(failures))
-    since = max(watch.last_look_at or watch.finished_at, watch.finished_at)
+    since = max(watch.last_look_at or watch.finished_at, watch.finished_at, watch.plan.judged_from)
     return max(min(at, watch.until) - since, 0.0) if unseen else 0.0
 
 

@@ -181,7 +181,7 @@ class PolicyOptions(_Section):
         default=0.0,
         le=DAY,
         description="How long from the deploy's beginning on nothing is judged, for a new version that starts cold; at "
-        "most half the `window`, which it shortens.",
+        "most half the `window`.",
     )
     ticket_window: Duration | None = Field(
         default=None,

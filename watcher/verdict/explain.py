@@ -125,7 +125,8 @@ def healthy(context: Context, assessments: Sequence[Assessment]) -> str:
         if each.finding.note
     ]
     calm = [each.signal.name for each in fine if not each.finding.note]
-    cold = f", its first {duration(context.warm_up)} left out" if context.warm_up else ""
+    lacking = context.started_at + context.warm_up - context.finished_at
+    cold = f", its first {duration(lacking)} left out" if context.warm_up and lacking > 0 else ""
     return sentence(
         [
             f"{listed(calm)} did no worse than expected for {_window(context)} after the deploy{cold}" if calm else "",

@@ -10,7 +10,7 @@ from watcher.model.finding import Cause, Finding
 from watcher.model.service import Harm, Kind, Signal
 
 _PER = ((1.0, "a second"), (60.0, "a minute"), (3600.0, "an hour"), (86400.0, "a day"))
-_MANY_TIMES = 100  # from here on a multiple says nothing any more
+_MANY_TIMES = 100  # from here on a multiple of less than one event says nothing any more
 _NEXT_TO_NONE = "next to none"
 _ONE_IN_CAP = 6  # placebo windows say nothing of rarer things
 
@@ -32,10 +32,17 @@ def change(signal: Signal, finding: Finding) -> str:
     if not levels:
         return f"{signal.name} {brief_change(signal, finding)}{_against(finding)}{_interval(finding)}"
     size = ""
-    if finding.effect is not None and finding.effect < _MANY_TIMES:
+    if finding.effect is not None and not _from_nothing(finding):
         much = f"{percent(abs(finding.effect))} {'more' if finding.effect > 0 else 'less'}"
         size = f", {f'{number_of_times(finding.effect)} as much' if finding.effect >= 1 else much}"
     return f"{signal.name} {verb} to {levels}{size}{_interval(finding)}"
+
+
+def _from_nothing(finding: Finding) -> bool:
+    """Whether it rose from less than one event in the whole window."""
+    effect, least, events = finding.effect, finding.detectable, finding.detectable_events
+    rare = least is not None and events is not None and events < least
+    return rare and effect is not None and effect >= _MANY_TIMES
 
 
 def brief_change(signal: Signal, finding: Finding) -> str:
@@ -43,13 +50,13 @@ def brief_change(signal: Signal, finding: Finding) -> str:
     verb, effect = _verb(signal, finding), finding.effect
     if effect is None:
         return verb
-    if effect >= _MANY_TIMES:
+    if _from_nothing(finding):
         return f"{verb} from {_NEXT_TO_NONE}"
     return f"{verb} to {number_of_times(effect)}" if effect >= 1 else f"{verb} {percent(abs(effect))}"
 
 
 def _against(finding: Finding) -> str:
-    if finding.effect is None or finding.effect >= _MANY_TIMES:
+    if finding.effect is None or _from_nothing(finding):
         return ""
     if finding.effect >= 1:
         return " what was expected"
@@ -96,7 +103,7 @@ def _interval(finding: Finding) -> str:
         return ""
     if low < 0 < high:
         return f" (anywhere from {percent(-low)} less to {percent(high)} more)"
-    if effect >= _MANY_TIMES:
+    if _from_nothing(finding):
         return ""
     if effect >= 1:
         return f" ({number_of_times(low).removesuffix(' times')} to {number_of_times(high)})"
@@ -109,7 +116,7 @@ def _levels(signal: Signal, finding: Finding) -> str:
     if observed is None or expected is None:
         return ""
     seen, unit, usual = _rendered(signal, observed, expected)
-    if finding.effect is not None and finding.effect >= _MANY_TIMES:
+    if _from_nothing(finding):
         usual = _NEXT_TO_NONE
     return f"{seen}{unit} where {usual if expected else 'none'} was expected"
 

@@ -133,7 +133,7 @@ def allowed_score(context: Context, findings: Findings, assessments: Iterable[As
 
 def allowance(context: Context, signal: Signal) -> int:
     """How many buckets of the window may be missing: one in twenty, at least two, at most one in five."""
-    expected = int((context.end(signal) - context.started_at) / signal.step)
+    expected = int((context.end(signal) - context.started_at - context.warm_up) / signal.step)
     return min(max(2, expected // 20), expected // 5)
 
 

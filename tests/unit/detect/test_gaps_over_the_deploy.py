@@ -42,6 +42,7 @@ def called(seed: int, gap: slice, harm: Harm, change: float = 0.0) -> bool:
         pytest.param(slice(FIRST - 5, FIRST), id="before"),
         pytest.param(slice(FIRST, FIRST + 5), id="after"),
         pytest.param(slice(FIRST - 4, FIRST + 4), id="over"),
+        pytest.param(slice(FIRST - 30, FIRST), id="half an hour before"),
     ],
 )
 def test_a_gap_over_the_deploy_is_no_harm(gap: slice, harm: Harm) -> None:

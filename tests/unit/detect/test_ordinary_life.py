@@ -53,6 +53,20 @@ def test_hours_and_weekends_are_no_harm(deploy: float, harm: Harm, weekend: floa
     assert found <= MOST
 
 
+@pytest.mark.parametrize("deploy", [SATURDAY + 17.5 * HOUR, SATURDAY + DAY + 17.5 * HOUR])
+def test_one_weekend_tells_when_a_shop_closes(deploy: float) -> None:
+    """From 10 to 18 on weekends, from 8 to 20 else; a week of history, half an hour before closing."""
+    at = times(300.0, 7, 12, deploy)
+
+    def quiet(seed: int) -> Finding:
+        hour, weekend = (at - 1) % DAY / HOUR, (np.floor((at - 1) / DAY).astype(np.int64) + 3) % 7 >= 5
+        opened = np.where(weekend, (hour >= 10) & (hour < 18), (hour >= 8) & (hour < 20))
+        values = np.random.default_rng(seed).poisson(60 * opened).astype(np.float64)
+        return last(deploy, Harm.DOWN, at, series(at, values, step=300.0))
+
+    assert calls(quiet) <= MOST
+
+
 def test_half_the_orders_missing_from_opening_on_is_harm_all_the_same() -> None:
     deploy = TUESDAY + 7.5 * HOUR
     at = times(300.0, 21, 48, deploy)

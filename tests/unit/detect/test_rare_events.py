@@ -108,6 +108,22 @@ def test_an_error_an_hour_before_the_deploy_hides_no_harm() -> None:
     assert last(added(values, 8, spread=True)).state is State.ALARM
 
 
+def test_a_burst_counts_whatever_else_the_window_held() -> None:
+    """1500 more errors in a minute are harm, though the hour had 3 % fewer than usual."""
+    rng = np.random.default_rng(2)
+    values = rng.poisson(np.where(SINCE, 970.0, 1000.0)).astype(np.float64)
+    values[len(values) - 20] += 1500
+    assert last(values).state is State.ALARM
+
+
+def test_a_rate_that_is_not_of_events_a_second_is_no_count_of_them() -> None:
+    """Thousands a second, 5 % noise: a rise by a third is 0.04 events by the letter."""
+    rng = np.random.default_rng(3)
+    values = 0.002 * (1 + 0.05 * rng.standard_normal(len(AT))) * np.where(SINCE, 1.3, 1.0)
+    found = last(values * 60.0, Kind.RATE)
+    assert (found.state, found.detectable_events) == (State.ALARM, None)
+
+
 def test_nothing_is_learned_of_a_few_events_but_their_level() -> None:
     of = plan(signal("errors", harm=Harm.UP), looks=LOOKS)
     few, many = (

@@ -96,12 +96,30 @@ REGRESSED = {
         now(TICKETS),
         findings(
             alarm(
-                "tickets", effect=2400.0, effect_low=900.0, effect_high=4000.0, expected=0.001, observed=2.4, score=2.3
+                "tickets",
+                effect=2400.0,
+                effect_low=900.0,
+                effect_high=4000.0,
+                expected=0.001,
+                observed=2.4,
+                score=2.3,
+                detectable=900.0,
+                detectable_events=4.3,
             )
         ),
         (
             "tickets rose to 2.4 per 5 min where next to none was expected, starting as the"
             f" deploy began; about one quiet window in 200 looks like this, {ALONE}"
+        ),
+    ),
+    "a hundred times something": (
+        now(P95),
+        findings(
+            alarm("p95", effect=149.0, effect_low=120.0, effect_high=180.0, expected=0.02, observed=3.0, score=2.0)
+        ),
+        (
+            f"p95 rose to 3 where 0.02 was expected, 150 times as much (120 to 180 times){AFTER}"
+            f"about one quiet window in 100 looks like this, {ALONE}"
         ),
     ),
     "tickets where there are never any": (
