@@ -136,7 +136,7 @@ def local_noise(past: Past, starts: Ints) -> Floats:
     begins = np.maximum(starts - LOCAL, 0)
     prior = LOCAL_PRIOR[0] + (LOCAL_PRIOR[1] - LOCAL_PRIOR[0]) * past.certain
     # Of rare events it takes longer to see as much of their scatter.
-    prior *= max(ORDINARY / usual, 1.0)
+    prior *= max(ORDINARY / usual, 1.0) if past.certain > 0 else 1.0
     seen = counts[starts] - counts[begins] + prior
     ratio = (sums[starts] - sums[begins] + prior * usual) / (seen * usual)
     return np.asarray(np.clip(ratio, max(0.25, math.sqrt(past.certain)), 4.0), dtype=np.float64)

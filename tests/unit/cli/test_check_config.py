@@ -59,6 +59,7 @@ services:
     notify: [chat]
   basket:
     window: 90m
+    warm_up: 5m
     step: 90s
     signals:
       level: {source: prom, kind: gauge, harm: either, gauge: queue}
@@ -88,7 +89,7 @@ checkout
 
 basket
   deploys   service=basket
-  window    1h30m; a look every 1m30s
+  window    1h30m, not the first 5m; a look every 1m30s
   mode      observe; a harmless deploy is called regressed with a probability of at most 1 %
   signal    level: gauge of prom (prometheus) every 1m, required, harm either from 3 %
   rollback  none

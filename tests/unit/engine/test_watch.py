@@ -244,6 +244,18 @@ def test_a_source_that_fails_is_blind_time_then_inconclusive_never_a_rollback(ho
     assert ended.rollback_state is None
 
 
+def test_an_outage_while_nothing_would_be_judged_is_no_blind_time(house: House) -> None:
+    open_watch(house, policy=replace(watch_policy(), warm_up=600.0))
+    watcher = house.watcher()
+    house.shop.fails = broken
+    for minute in range(1, 10):
+        house.look(START + 60.0 * minute, watcher)
+    house.shop.fails = lambda _window: None
+    found = house.look(START + WINDOW, watcher)
+    assert (found.outcome, found.blind_seconds) == (Outcome.HEALTHY, 0.0), found.sentence
+    assert "its first 10 min left out" in found.sentence
+
+
 def test_a_source_that_is_down_at_first_is_calibrated_once_it_answers(house: House) -> None:
     open_watch(house)
     house.shop.fails = broken

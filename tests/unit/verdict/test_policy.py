@@ -161,6 +161,12 @@ def test_a_few_missing_points_are_allowed_in_proportion(length: int, step: int, 
     assert allowance(facts, watched) == most
 
 
+def test_points_of_the_warm_up_are_not_counted_among_those_that_may_be_missing() -> None:
+    watched = signal(step=MINUTE)
+    until = {"until": DEPLOY + 10 * MINUTE, "ticket_until": DEPLOY + 10 * MINUTE}
+    assert allowance(context(watched, warm_up=5 * MINUTE, **until), watched) == 1
+
+
 class TestSupporting:
     def test_one_that_cannot_be_measured_never_blocks_healthy_but_is_mentioned(self) -> None:
         decision = decide(context(CONVERSION, TICKETS, **LAST), findings(quiet(), unmeasurable("tickets")))

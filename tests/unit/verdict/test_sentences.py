@@ -228,6 +228,11 @@ UNDECIDED = {
         findings(quiet(), at=NOW),
         "9 min into the rollout: no harm in conversion so far",
     ),
+    "still cold": (
+        now(warm_up=10 * MINUTE),
+        findings(quiet(), at=NOW),
+        "9 min into the 10 min of warm-up, which are not judged: no harm in conversion so far",
+    ),
     "waiting for late data": (
         now(),
         findings(quiet(), at=END + 30),
@@ -435,6 +440,27 @@ INCONCLUSIVE = {
 }
 
 HEALTHY = {
+    "after a warm-up": (
+        end(warm_up=5 * MINUTE),
+        findings(quiet()),
+        (
+            "conversion did no worse than expected for 60 min after the deploy, its first 5 min left out;"
+            " a 7 % loss in conversion would have been seen four times in five"
+        ),
+    ),
+    "after a warm-up within the rollout": (
+        end(
+            warm_up=5 * MINUTE,
+            finished_at=DEPLOY + 20 * MINUTE,
+            until=DEPLOY + 80 * MINUTE,
+            ticket_until=DEPLOY + 80 * MINUTE,
+        ),
+        findings(quiet(complete_until=DEPLOY + 80 * MINUTE), at=DEPLOY + 80 * MINUTE),
+        (
+            "conversion did no worse than expected for 60 min after the deploy;"
+            " a 7 % loss in conversion would have been seen four times in five"
+        ),
+    ),
     "a change too small to count": (
         end(CONVERSION, P95),
         findings(quiet(effect=-0.018, note="certain, and below the 3 % that counts"), quiet("p95")),
