@@ -88,7 +88,9 @@ def effect_of(judge: Judge, expected: Expected, grid: Grid, start: int, stop: in
         values, normal, sd = values[known], normal[known], sd[known]
         totals = None if totals is None else totals[known]
     # What the level did in a gap before them is the same for all.
-    moved = float(judge.path.part(judge.model.memory.last.gap + 1).point[-1]) ** 2 - 1
+    gap = judge.model.memory.last.gap
+    unusual = gap > judge.model.memory.usual_gap
+    moved = float(judge.path.part(gap + 1).point[-1]) ** 2 - 1 if unusual else 0.0
     wide = math.sqrt((float(expected.path.sum[count - 1]) ** 2 + count * moved) * float(sd @ sd))
     wide *= max(float(judge.shape.spread[min(count, len(judge.shape.spread)) - 1]), 1.0)
     if judge.model.noise.scale is Scale.LOG:

@@ -93,9 +93,9 @@ class Judge:
     def adrift(self, missing: NDArray[np.bool_]) -> Floats | float:
         """Variance, in an innovation's, that gaps add to what came since: in each the level may have moved as by harm.
 
-        `missing` are those of the buckets since the deploy.
+        Gaps as the history is full of are no news. `missing` are those of the buckets since the deploy.
         """
-        before = self.model.memory.last.gap
+        before, usual = self.model.memory.last.gap, self.model.memory.usual_gap
         if not (before or missing.any()):
             return 0.0
         edges = np.diff(missing.astype(np.int8), prepend=1 if before else 0, append=0)
@@ -106,7 +106,8 @@ class Judge:
         grown, news = self.path.part(size + before + 1).point ** 2 - 1, self.model.forecast.response(size) ** 2
         out = np.zeros(size)
         for begin, end in zip(begins, ends, strict=True):
-            out[end:] += grown[end - begin] * news[: size - end].cumsum()
+            if end - begin > usual:
+                out[end:] += (grown[end - begin] - grown[usual]) * news[: size - end].cumsum()
         return out
 
     @property

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.detect.forecast import Fitted, Forecast, Newest, bridge, calm_of, followed, middles, pull, relative
+from watcher.detect.forecast import BRIDGE, Fitted, Forecast, Newest, bridge, calm_of, followed, middles, pull, relative
 from watcher.model.series import Floats
 
 NEWEST = 80  # buckets before the deploy that are kept as they were
@@ -24,6 +24,7 @@ class Memory:
         known: how many of the m have a value.
         newest_z, newest_w, newest_middle: the newest NEWEST as they were, and their running medians.
         last: the last one that was measured.
+        usual_gap: so many in a row are missing about once in BRIDGE buckets; what that does is in the noise already.
     """
 
     sums: Floats
@@ -32,6 +33,7 @@ class Memory:
     newest_w: Floats
     newest_middle: Floats
     last: Newest
+    usual_gap: int
 
     def __len__(self) -> int:
         return int(self.sums.shape[1]) - 1
@@ -55,7 +57,14 @@ class Memory:
         gap = len(z) - 1 - int(there[-1]) if len(there) else len(z)
         before = Newest(gap, float(w[-1 - gap]), float(middle[-1 - gap])) if gap < last else Newest(gap, 0.0, 0.0)
         count = int(np.count_nonzero(weights > 0))
-        return Memory(-sums[:, ::-1], count, newest_z, newest_w, middle, before)
+        return Memory(-sums[:, ::-1], count, newest_z, newest_w, middle, before, _usual_gap(missing))
+
+
+def _usual_gap(missing: NDArray[np.bool_]) -> int:
+    edges = np.flatnonzero(np.diff(missing, prepend=False, append=False))
+    lengths = np.sort(edges[1::2] - edges[::2])
+    often = -(-len(missing) // BRIDGE)
+    return int(lengths[-often]) if len(lengths) >= often > 0 else 0
 
 
 @lru_cache(maxsize=256)

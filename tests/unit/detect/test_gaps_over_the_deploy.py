@@ -10,7 +10,7 @@ from support.signals import day_curve, plan, series, signal, times, watched
 from watcher.detect.forecast import BRIDGE, Newest, bridge
 from watcher.model.finding import State
 from watcher.model.series import Floats, Series
-from watcher.model.service import Harm
+from watcher.model.service import Harm, Kind
 
 LOOKS = 60
 SEEDS = 40
@@ -51,6 +51,23 @@ def test_a_gap_over_the_deploy_is_no_harm(gap: slice, harm: Harm) -> None:
 
 def test_harm_after_a_gap_is_harm() -> None:
     assert sum(called(seed, slice(FIRST, FIRST + 5), Harm.DOWN, -0.5) for seed in range(10)) >= 9
+
+
+@pytest.mark.parametrize("missing", [0.3, 0.6])
+def test_buckets_that_are_always_missing_hide_no_harm(missing: float) -> None:
+    """A latency of a service that is not called in every minute: what that does is in its noise already."""
+
+    def slower(seed: int) -> bool:
+        rng = np.random.default_rng(seed)
+        level = filters.lfilter([0.02], [1, -0.99], rng.standard_normal(len(AT)))
+        values = (
+            0.2 * np.exp(level + 0.06 * rng.standard_normal(len(AT))) * np.where(np.arange(len(AT)) < FIRST, 1, 1.35)
+        )
+        values[rng.random(len(AT)) < missing] = np.nan
+        of = plan(signal("p95", Kind.LATENCY, Harm.UP), looks=LOOKS)
+        return watched(of, {"p95": series(AT, values)}, every=LOOKS)[-1].of("p95").state is State.ALARM
+
+    assert sum(slower(seed) for seed in range(20)) >= 16
 
 
 def bridged(missing: list[int], before: Newest) -> tuple[Floats, Floats]:
