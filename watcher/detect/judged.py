@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from watcher.detect.judging import Seen
-from watcher.detect.opinion import Opinion, Subject
+from watcher.detect.opinion import Opinion, Subject, form
 from watcher.detect.window import Grid
 from watcher.model.finding import Finding
 
@@ -16,9 +16,15 @@ _Said = tuple[Opinion, Finding]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Signal -> what its newest points were, and what was said of them. Of one watch; for one thread at a time."""
+    """Signal -> what its newest points were, and what was said of them. Of one watch; for one thread at a time.
+
+    Attributes:
+        newest: what was said; `formed`: what the judges said together, before anything was held against it.
+        seen: its new buckets.
+    """
 
     newest: dict[str, tuple[Hashable, _Said]] = field(default_factory=dict)
+    formed: dict[str, tuple[Hashable, Opinion]] = field(default_factory=dict)
     seen: dict[str, tuple[Hashable, Seen]] = field(default_factory=dict)
 
     def see(self, subject: Subject) -> Seen:
@@ -33,6 +39,14 @@ class Judged:
         known = self.seen.get(name)
         if known is None or known[0] != basis:
             known = self.seen[name] = basis, subject.see(name)
+        return known[1]
+
+    def form(self, subject: Subject, seen: Seen) -> Opinion:
+        """What the judges say together of these points; see `opinion.form`."""
+        basis, name = _basis(subject, seen), subject.signal.name
+        known = self.formed.get(name)
+        if known is None or known[0] != basis:
+            known = self.formed[name] = basis, form(subject, seen)
         return known[1]
 
     def of(self, subject: Subject, seen: Seen, judge: Callable[[], _Said]) -> _Said:

@@ -20,7 +20,7 @@ from watcher.detect.judging import Seen
 from watcher.detect.noise import Scale
 from watcher.detect.older import older, onset_of
 from watcher.detect.onset import Onset
-from watcher.detect.opinion import LN10, Opinion, Subject, alike, form
+from watcher.detect.opinion import LN10, Opinion, Subject, alike
 from watcher.detect.window import Grid
 from watcher.model.finding import Cause, Finding, Findings, State
 from watcher.model.series import Series
@@ -93,8 +93,12 @@ def _confirmed(finding: Finding) -> Finding:
     return replace(finding, state=State.ALARM, cause=cause)
 
 
-def highest(calibration: Calibration, recent: Mapping[str, Series], at: float) -> float:
-    """The score that a look comes to at most, as `look` before anything is held against the harm: at half the cost."""
+def highest(calibration: Calibration, recent: Mapping[str, Series], at: float, judged: Judged | None = None) -> float:
+    """The score that a look comes to at most, as `look` before anything is held against the harm: at half the cost.
+
+    Arguments as in `look`; what it finds out stays in `judged`.
+    """
+    known = Judged() if judged is None else judged
     found: dict[bool, list[float]] = {False: [0.0], True: [0.0]}
     with np.errstate(all="ignore"):
         for signal in calibration.plan.signals:
@@ -102,9 +106,9 @@ def highest(calibration: Calibration, recent: Mapping[str, Series], at: float) -
             if signal.role is Role.CONTROL or calibrated.cause is not None:
                 continue
             subject = Subject(calibration, signal, recent, min(at, end_of(calibration.plan, signal)))
-            seen = subject.see(signal.name)
+            seen = known.see(subject)
             if seen.present:
-                found[signal.is_tickets].append(form(subject, seen).evidence - calibrated.cost)
+                found[signal.is_tickets].append(known.form(subject, seen).evidence - calibrated.cost)
     metrics, tickets = max(found[False]), max(found[True])
     return min(max(metrics, tickets, corroborated(metrics, tickets)) / LN10, CAP)
 
@@ -165,7 +169,7 @@ class _Look:
         return judged, replace(finding, score=score, missing=base.missing, complete_until=base.complete_until)
 
     def _anew(self, base: Finding, seen: Seen) -> tuple[Opinion, Finding]:
-        judged = form(self.subject, seen)
+        judged = self.known.form(self.subject, seen)
         return judged, self._judged(base, seen, judged)
 
     def _judged(self, base: Finding, seen: Seen, judged: Opinion) -> Finding:

@@ -96,18 +96,25 @@ def _look_times(service: Service, start: float, until: float, end: float) -> tup
     return tuple(sorted({*(start + service.step * number for number in range(1, count + 1)), until, end}))
 
 
-def look(placebo: Placebo, series: Mapping[str, Series], at: float, previous: Findings | None) -> Seen:
-    """One look at `at`, at points that were there by then."""
+def look(
+    placebo: Placebo,
+    series: Mapping[str, Series],
+    at: float,
+    previous: Findings | None,
+    judged: detect.Judged | None = None,
+) -> Seen:
+    """One look at `at`, at points that were there by then; `judged` as in `detect.look`."""
     last = at == placebo.looks[-1]
     context = replace(placebo.context, last_look=at >= placebo.context.until, last_ticket_look=last)
-    return hindsight.look(placebo.calibration, context, series, at, previous)
+    return hindsight.look(placebo.calibration, context, series, at, previous, judged)
 
 
 def called(placebo: Placebo, series: Mapping[str, Series], at: float) -> bool:
     """Whether a single look at `at` calls harm."""
-    if not hindsight.may_call(placebo.calibration, placebo.context, series, at):
+    judged = detect.Judged()
+    if not hindsight.may_call(placebo.calibration, placebo.context, series, at, judged):
         return False
-    return look(placebo, series, at, None).called
+    return look(placebo, series, at, None, judged).called
 
 
 def run(placebo: Placebo) -> list[Seen]:
@@ -116,8 +123,9 @@ def run(placebo: Placebo) -> list[Seen]:
     A signal's evidence never falls from look to look, so a last look that is plainly quiet had only quiet ones before,
     and one that calls harm has had the same evidence from the first call on. Where a control speaks it may fall.
     """
-    last = look(placebo, placebo.known, placebo.looks[-1], None)
-    if hindsight.tells_all(placebo.calibration, placebo.context, placebo.known, last):
+    judged = detect.Judged()
+    last = look(placebo, placebo.known, placebo.looks[-1], None, judged)
+    if hindsight.tells_all(placebo.calibration, placebo.context, placebo.known, last, judged):
         return [last]
     number = first_call(placebo, placebo.known) if last.called else None
     if number is not None:

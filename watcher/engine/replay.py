@@ -82,8 +82,9 @@ def prepared(case: Case, probability: float) -> tuple[detect.Calibration, Contex
 def telling_looks(case: Case, calibration: detect.Calibration, context: Context) -> Iterator[Seen]:
     """Every look; the last one alone where that tells what all do: it shows nothing at all, and no control speaks."""
     if all(signal.role is not Role.CONTROL for signal in case.signals):
-        last = hindsight.look(calibration, _ended(context), case.series, case.looks()[-1], None)
-        if hindsight.tells_all(calibration, context, case.series, last):
+        judged = detect.Judged()
+        last = hindsight.look(calibration, _ended(context), case.series, case.looks()[-1], None, judged)
+        if hindsight.tells_all(calibration, context, case.series, last, judged):
             return iter((last,))
     return every_look(case, calibration, context)
 

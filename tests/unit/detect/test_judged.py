@@ -9,7 +9,7 @@ import pytest
 from support.signals import DEPLOY, calibrated, control, orders, plan, series, signal, times
 
 from watcher import detect
-from watcher.detect import looking
+from watcher.detect import judged as judged_before
 from watcher.detect.judging import Seen
 from watcher.detect.opinion import Opinion, Subject, form
 from watcher.model.finding import Cause, Findings, State
@@ -100,9 +100,26 @@ def test_points_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
         judged.append(len(seen.grid))
         return form(subject, seen)
 
-    monkeypatch.setattr(looking, "form", counted)
+    monkeypatch.setattr(judged_before, "form", counted)
     _looks(of, data, detect.Judged())
     assert judged == list(range(1, _LOOKS + 1))
+
+
+def test_what_a_first_idea_found_out_a_look_does_not_judge_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    of, data = _CASES["two"]
+    calibration, at = calibrated(of, data), DEPLOY + 600
+    alone = detect.look(calibration, data, at, None)
+    names = list[str]()
+
+    def counted(subject: Subject, seen: Seen) -> Opinion:
+        names.append(subject.signal.name)
+        return form(subject, seen)
+
+    monkeypatch.setattr(judged_before, "form", counted)
+    judged = detect.Judged()
+    assert detect.highest(calibration, data, at, judged) >= alone.score > 2
+    assert detect.look(calibration, data, at, None, judged) == alone
+    assert names == ["orders", "errors"]
 
 
 def test_a_new_calibration_judges_anew() -> None:
