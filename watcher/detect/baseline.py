@@ -109,8 +109,10 @@ def kin_days(axis: Axis, known: Ints, watched: Ints) -> int:
     `known` are the history's buckets with a value. A day counts with half its usual number of them.
     """
     day = cells(axis, known, 1)[0]
-    days, counts = np.unique(day, return_counts=True)
-    whole = days[counts >= 0.5 * np.median(counts)] if len(days) else days
+    first = int(day[0]) if len(day) else 0
+    counts = np.bincount(day - first)
+    seen = np.flatnonzero(counts)
+    whole = first + seen[counts[seen] >= 0.5 * np.median(counts[seen])] if len(day) else day
     of_weekend = (whole + EPOCH_WEEKDAY) % 7 >= 5
     wanted = (cells(axis, watched, 1)[0] + EPOCH_WEEKDAY) % 7 >= 5
     return min(int(np.count_nonzero(of_weekend == each)) for each in wanted)

@@ -147,7 +147,7 @@ def _levels(calibrated: Calibrated, judge: Judge, grid: Grid) -> tuple[Floats, F
     z, w, sd = deviations(judge, calibrated.axis, grid)
     level = np.zeros(len(grid))
     if len(model.forecast.lengths):
-        pulled = pull(z, w, model.forecast.reach, upper_fence(model.noise, sd, 0.0))
+        pulled = pull(z, w, model.forecast.reach, upper_fence(model.far, sd, 0.0))
         level = model.forecast.weights @ means(pulled, w, model.forecast.lengths, model.forecast.kappa)
     wide = np.ones(len(grid))
     after = max(calibrated.first - grid.first, 0)

@@ -7,7 +7,7 @@ a lasting harm shows in them follows from the same coefficients (`response`), so
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -123,7 +123,7 @@ def middles(z: Floats, known: NDArray[np.bool_], start: int = 0) -> Floats:
     if lead < MIDDLE - 1:
         padded = np.concatenate([np.full(MIDDLE - 1 - lead, filled[0] if len(z) else 0.0), padded])
     windows = as_strided(padded, (len(z) - start, MIDDLE), padded.strides * 2, writeable=False)
-    return np.asarray(np.sort(windows, axis=1)[:, MIDDLE // 2])
+    return np.asarray(np.partition(windows, MIDDLE // 2, axis=1)[:, MIDDLE // 2])
 
 
 def calm_of(middle: Floats, start: int = 0) -> Floats:
@@ -218,13 +218,6 @@ class Fitted:
     level: Floats
     calm: Floats
     recent: Floats
-
-    def rescaled(self, factor: float) -> Fitted:
-        """The same with all deviations and sensitivities times `factor`."""
-        own = self.forecast
-        forecast = replace(own, kappa=own.kappa * factor**2, reach=own.reach * factor)
-        alone, pulled, weight = self.alone * factor, self.pulled * factor, self.weight * factor
-        return Fitted(forecast, alone, pulled, weight, self.level, self.calm, self.recent)
 
 
 def fit_forecast(

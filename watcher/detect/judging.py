@@ -81,7 +81,7 @@ class Verdict:
 
 def deviations(judge: Judge, axis: Axis, grid: Grid) -> tuple[Floats, Floats, Floats]:
     """`z`, `w` and s.d. of the grid's buckets by this judge's model, off the profile."""
-    return standardise(judge.model.noise, *_expected(judge, axis, grid), grid.totals)
+    return standardise(judge.model.far, *_expected(judge, axis, grid), grid.totals)
 
 
 def _expected(judge: Judge, axis: Axis, grid: Grid) -> tuple[Floats, Floats]:
@@ -95,8 +95,8 @@ def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Float
     """Judges the buckets since the deploy; `control` is its `(z, w)` on the newest of the past and the same buckets."""
     model, noise, totals = judge.model, judge.model.noise, grid.totals
     profile, values = _expected(judge, axis, grid)
-    z, w, sd = standardise(noise, profile, values, totals)
-    missing, upper = np.isnan(grid.values), upper_fence(noise, sd, 0.0)
+    z, w, sd = standardise(model.far, profile, values, totals)
+    missing, upper = np.isnan(grid.values), upper_fence(model.far, sd, 0.0)
     level, calm, recent = forecast_level(model.forecast, model.memory, (z, w), missing, upper, control)
     # By the level that was forecast, and by the calm one.
     raw, w, sd = standardise(noise, lift(noise, profile, np.array([level, calm])), values, totals)

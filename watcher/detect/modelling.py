@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watcher.detect.baseline import Profile, fit_profile, flat
-from watcher.detect.forecast import Fitted, Forecast, fit_forecast
+from watcher.detect.forecast import Forecast, fit_forecast
 from watcher.detect.memory import Memory
 from watcher.detect.noise import Noise, Scale, active, fit_variance, lift, measure, moments, scale_of, standardise
 from watcher.detect.statistics import CLIP
@@ -31,6 +31,7 @@ class Model:
     """How a signal behaves without harm.
 
     Attributes:
+        far: noise about the profile, by which the forecast weighs buckets; `noise`: about the level that is forecast.
         first, ahead: the first bucket after the deploy, and the profile from there on, shape (looks,).
         mean, scale: of the clipped innovations, in s.d. of `noise`.
         least: smallest value that a logarithm is taken of.
@@ -40,6 +41,7 @@ class Model:
     """
 
     profile: Profile
+    far: Noise
     noise: Noise
     forecast: Forecast
     mean: float
@@ -110,7 +112,12 @@ def fit_model(
     noise = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known)
     pair = (control.z, control.weight) if control is not None else None
     missing = np.isnan(grid.values)
-    noise, fitted, z, w = _fit_level(noise, expected, target, missing, grid.totals, pair)
+    far = noise
+    z, w, sd = standardise(far, expected, target, grid.totals)
+    least_events = FEWEST_EVENTS if far.counts else 0.0
+    fitted = fit_forecast(z, w, missing, pair, upper_fence(far, sd, 0.0), least_events)
+    mean, v1, v2 = moments(far, lift(far, expected, fitted.level), grid.totals)
+    noise = _refit(far, v1, v2, np.where(w > 0, target - mean, 0.0), w > 0)
     # A surprise is measured by the noise of where the signal is now, which may be far from its profile.
     raw, sensitivity, sd = standardise(noise, lift(noise, expected, fitted.level), target, grid.totals)
     calm = standardise(noise, lift(noise, expected, fitted.calm), target, grid.totals)[0]
@@ -128,7 +135,7 @@ def fit_model(
     first = grid.first + len(grid)
     ahead = profile.at(axis, first + np.arange(looks))
     memory = Memory.of(fitted, z, w, missing)
-    model = Model(profile, noise, fitted.forecast, mean_eps, scale_eps, least, memory, slack, first, ahead)
+    model = Model(profile, far, noise, fitted.forecast, mean_eps, scale_eps, least, memory, slack, first, ahead)
     eps = np.where(seen, (raw - mean_eps) / scale_eps, 0.0)
     w_eps = sensitivity * seen / scale_eps
     certain = _certain(noise, lift(noise, expected, fitted.level)[known], sd[known] * scale_eps, grid, known)
@@ -163,28 +170,6 @@ def _certain(noise: Noise, level: Floats, sd: Floats, grid: Grid, known: NDArray
     events = moments(noise, level, None if grid.totals is None else grid.totals[known])[1]
     usual = float(np.sum(sd * sd))
     return min(noise.event * float(events.sum()) / usual, 1.0) if usual > 0 else 0.0
-
-
-def _fit_level(
-    noise: Noise,
-    expected: Floats,
-    target: Floats,
-    missing: NDArray[np.bool_],
-    totals: Floats | None,
-    control: tuple[Floats, Floats] | None,
-) -> tuple[Noise, Fitted, Floats, Floats]:
-    """Noise about the forecast level, and the forecast in its units, with `z` and `w` from the profile."""
-    z, w, sd = standardise(noise, expected, target, totals)
-    least = FEWEST_EVENTS if noise.counts else 0.0
-    fitted = fit_forecast(z, w, missing, control, upper_fence(noise, sd, 0.0), least)
-    mean, v1, v2 = moments(noise, lift(noise, expected, fitted.level), totals)
-    known = w > 0
-    about = _refit(noise, v1, v2, np.where(known, target - mean, 0.0), known)
-    z_about, w_about, sd = standardise(about, expected, target, totals)
-    if noise.phi * noise.c2 == about.phi * about.c2 == 0 and (noise.phi > 0) == (about.phi > 0):
-        # With one term of variance all weights keep their proportions: the forecast is the same in another unit.
-        return about, fitted.rescaled(math.sqrt((noise.phi + noise.c2) / (about.phi + about.c2))), z_about, w_about
-    return about, fit_forecast(z_about, w_about, missing, control, upper_fence(about, sd, 0.0), least), z_about, w_about
 
 
 def _grain(scale: Scale, kind: Kind, values: Floats, weights: Floats) -> float:

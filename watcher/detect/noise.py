@@ -122,7 +122,8 @@ def fit_variance(
     if not len(v1):
         return 1.0, 0.0
     groups = min(12, max(len(v1) // 40, 1))
-    edges = np.unique(np.sort(v1)[np.linspace(0, len(v1), groups + 1).astype(np.int64)[:-1]])
+    ranks = np.linspace(0, len(v1), groups + 1).astype(np.int64)[:-1]
+    edges = np.unique(np.partition(v1, ranks)[ranks])
     label = np.searchsorted(edges, v1, side="right") - 1
     sizes = np.bincount(label).astype(np.float64)
     mean = np.bincount(label, squares) / sizes
