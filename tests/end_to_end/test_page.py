@@ -159,6 +159,24 @@ def test_charts_show_what_was_measured(browser: Browser, daemon: Running, seeded
         assert since[0] > seeded.regressed.started_at - HISTORY
 
 
+BROKEN = """async (t) => {
+  const { broken } = await import("/static/charts.js");
+  const value = t.map((at) => at);
+  const signal = broken({ step: 60, t, value, expected: value, low: value, high: value });
+  return ["t", "value", "expected", "low", "high"].map((name) => signal[name]);
+}"""
+
+
+def test_no_line_is_drawn_over_minutes_that_nobody_measured(browser: Browser, daemon: Running) -> None:
+    with tab(browser, daemon, "/") as (page, _):
+        at, *drawn = page.evaluate(BROKEN, [60, 120, 180, 600, 660, 720, 1200])
+        assert at == [60, 120, 180, 240, 600, 660, 720, 780, 1200]
+        assert drawn == [[60, 120, 180, None, 600, 660, 720, None, 1200]] * 4
+        sparse = [120, 240, 420, 540, 660]  # as the signal always is
+        assert page.evaluate(BROKEN, sparse) == [sparse] * 5
+        assert page.evaluate(BROKEN, [60]) == [[60]] * 5
+
+
 def test_approving_keeps_what_was_typed_and_reaches_the_store(
     browser: Browser, daemon: Running, seeded: Seeded
 ) -> None:

@@ -44,7 +44,7 @@ class Claim:
 
     def is_still_there(self, z: Floats, w: Floats) -> bool:
         """By the deviations since the deploy and their sensitivities, shape (n,), of the judge that made the claim."""
-        return self.sign * (level_of(z, w) - self.base) >= KEPT * abs(self.effect)
+        return self.sign * (mean_deviation(z, w) - self.base) >= KEPT * abs(self.effect)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,17 +136,17 @@ def _claim(judge: Judge, before: Before, past: Past, sign: float) -> Claim | Non
     onset = len(past.w) - len(before.w) + int(np.argmax(gain))
     size = len(past.w) - onset
     earlier = slice(max(onset - max(size, 10), 0), onset)
-    base = level_of(past.z[earlier], past.weight[earlier])
-    effect = level_of(past.z[onset:], past.weight[onset:]) - base
+    base = mean_deviation(past.z[earlier], past.weight[earlier])
+    effect = mean_deviation(past.z[onset:], past.weight[onset:]) - base
     latest = onset + np.flatnonzero(past.weight[onset:] > 0)[-8:]
-    newest = level_of(past.z[latest], past.weight[latest])
+    newest = mean_deviation(past.z[latest], past.weight[latest])
     # The end of a burst is no harm: what there is must be off the usual too, which may have learned of it.
     if sign * effect <= 0 or sign * (newest - base) < KEPT * sign * effect or sign * newest < UNUSUAL * sign * effect:
         return None
     return Claim(sign, -size, effect, base)
 
 
-def level_of(z: Floats, w: Floats) -> float:
+def mean_deviation(z: Floats, w: Floats) -> float:
     """Weighted mean relative deviation; 0 of nothing."""
     weight = float(w @ w)
     return float(w @ z) / weight if weight > 0 else 0.0

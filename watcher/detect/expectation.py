@@ -13,7 +13,7 @@ from watcher.detect.fitting import Judge
 from watcher.detect.forecast import Forecast, followed, means, pull
 from watcher.detect.judging import deviations
 from watcher.detect.modelling import upper_fence
-from watcher.detect.noise import Noise, Scale, moments
+from watcher.detect.noise import Noise, Scale, lift, moments
 from watcher.detect.path import Path
 from watcher.detect.window import Grid, regrid
 from watcher.model.finding import Band
@@ -49,13 +49,8 @@ class Effect:
 
 def shifted(noise: Noise, profile: Floats, level: Floats, totals: Floats | None) -> tuple[Floats, Floats]:
     """Expected value and s.d. of buckets (on the LOG scale: of the logarithm), the level off the profile by `level`."""
-    expected, v1, v2 = moments(noise, profile, totals)
-    sd = np.sqrt(noise.phi * v1 + noise.c2 * v2)
-    if noise.scale is Scale.LOG:
-        return expected + level, sd
-    if noise.scale is Scale.ABSOLUTE:
-        return expected + noise.unit * level, sd
-    return expected * np.maximum(1 + level, 0.01), sd
+    expected, v1, v2 = moments(noise, lift(noise, profile, level), totals)
+    return expected, np.sqrt(noise.phi * v1 + noise.c2 * v2)
 
 
 def expect(calibrated: Calibrated, judge: Judge, grid: Grid, shared: Floats | None) -> Expected:

@@ -115,10 +115,10 @@ def first(called: Callable[[int], bool], count: int, least: int, near: int) -> i
 
 
 def harmed(one: Placebo, signal: Signal, turn: int, size: float, shape: str) -> dict[str, Series]:
-    """The placebo's points with harm of that size in one signal."""
+    """The placebo's points with harm of that size in one signal, from where it is judged on."""
     # Where both ways hurt, a fall may be asked for the size that a rise needed: nothing loses more than all.
     change = max(injection.direction(signal, turn) * size, -1.0)
-    start = one.context.started_at
+    start = one.context.started_at + one.context.warm_up
     known = one.known[signal.name]
     until = one.context.ticket_until if signal.is_tickets else one.context.until
     part = injection.course(shape, known.times, start, until - start)

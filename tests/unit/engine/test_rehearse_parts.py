@@ -73,6 +73,18 @@ def test_a_tail_too_thin_to_name_is_called_less_than_it() -> None:
     assert "in 0.02 % of deploys (less than 0.01 % to 1.2 %)" in text
 
 
+def test_a_tail_that_promises_less_than_was_measured_is_not_told() -> None:
+    tail = Extrapolated(0.008, 0.001, 0.03)
+    some, many = share(1, 20, 20), share(8, 20, 20)
+    told, kept = (
+        " ".join(advice.sentences(rehearsal(extrapolated=tail, false_calls=each), {})) for each in (some, many)
+    )
+    assert some.low < tail.value < many.low
+    assert "in 0.8 % of deploys" in told
+    assert "extrapolated" not in kept
+    assert "do not let this service act by itself yet" in kept
+
+
 def test_what_so_few_placebos_do_not_prove_is_not_put_down_to_a_history_that_holds_enough() -> None:
     few = " ".join(advice.sentences(rehearsal(extrapolated=None, windows=431, resolvable=0.0069), {}))
     short = " ".join(advice.sentences(rehearsal(extrapolated=None), {}))
@@ -162,6 +174,17 @@ def test_a_fall_ends_at_the_loss_of_everything_whatever_a_rise_needed() -> None:
     assert np.array_equal(rise.values[after], 2.5 * one.known["p95"].values[after])
     assert not fall.values[after].any()
     assert np.array_equal(fall.values[~after], one.known["p95"].values[~after])
+
+
+@pytest.mark.parametrize("shape", injection.SHAPES)
+def test_harm_is_put_where_it_is_judged(shape: str) -> None:
+    """A spike in a warm-up would be reported as one that cannot be found."""
+    policy = service(signals=(signal("orders", kind=Kind.COUNT),), window=HOUR, warm_up=HOUR / 2)
+    one = placebo.prepare(policy, {"orders": counts(2, 200.0)}, END - HOUR)
+    harmed, known = tally.harmed(one, policy.signals[0], 0, 0.9, shape)["orders"], one.known["orders"]
+    touched = known.times[harmed.values != known.values]
+    assert len(touched) >= 2
+    assert touched.min() > END - HOUR / 2
 
 
 def test_the_most_that_was_tried_is_that_of_both_directions() -> None:

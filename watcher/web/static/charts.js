@@ -2,6 +2,7 @@
 
 const HEIGHT = 200;
 const DAY = 86400;
+const GAP = 2.5; // buckets without a point, or usual distances of points, from which on a line is broken
 
 function token(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -68,7 +69,7 @@ export class Charts {
   #drawAll(anew) {
     for (const signal of this.#answer?.signals ?? []) {
       const figure = document.querySelector(`[data-signal="${CSS.escape(signal.name)}"]`);
-      if (figure) this.#draw(figure, signal, anew);
+      if (figure) this.#draw(figure, broken(signal), anew);
     }
   }
 
@@ -101,6 +102,29 @@ export class Charts {
     };
     this.#plots.set(signal.name, { plot, shared, stop });
   }
+}
+
+// A line over minutes that nobody measured would be a claim: in every gap stands a moment without values.
+export function broken(signal) {
+  const apart = signal.t.slice(1).map((at, place) => at - signal.t[place]);
+  const usual = [...apart].sort((one, two) => one - two)[apart.length >> 1] ?? signal.step;
+  const least = GAP * Math.max(signal.step, usual);
+  const gaps = apart.flatMap((length, place) => (length > least ? [place] : []));
+  if (!gaps.length) return signal;
+  const spread = (values, between) => {
+    const out = [...values];
+    for (const place of [...gaps].reverse()) out.splice(place + 1, 0, between(place));
+    return out;
+  };
+  const nothing = () => null;
+  return {
+    ...signal,
+    t: spread(signal.t, (place) => signal.t[place] + signal.step),
+    value: spread(signal.value, nothing),
+    expected: spread(signal.expected, nothing),
+    low: spread(signal.low, nothing),
+    high: spread(signal.high, nothing),
+  };
 }
 
 function options(shared, width, since) {
