@@ -23,21 +23,27 @@ class Baseline(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """`days` of history are behind the baseline; `control` is the one that is used, named or found."""
+    """`days` of history are behind the baseline; `control` is the one that is used, named or found.
+
+    Of a share above a half what it leaves out is judged: to each of those come `odds` that it counts.
+    """
 
     baseline: Baseline
     scale: Scale
     days: int
     control: str | None
+    odds: float | None = None
 
 
 def learned(calibration: Calibration, name: str) -> Learned | None:
     """Of the signal of that name; None if it cannot be judged."""
-    judges = calibration.signals[name].judges
+    calibrated = calibration.signals[name]
+    judges = calibrated.judges
     if not judges:
         return None
     model = judges[-1].model
-    return Learned(_baseline(model.profile), model.noise.scale, model.profile.days, judges[0].control)
+    baseline, odds = _baseline(model.profile), calibrated.side.odds
+    return Learned(baseline, model.noise.scale, model.profile.days, judges[0].control, odds)
 
 
 def _baseline(profile: Profile) -> Baseline:

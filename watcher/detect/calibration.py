@@ -17,10 +17,11 @@ from watcher.detect.detectable import smallest
 from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge
 from watcher.detect.likeness import is_copy, likeness
 from watcher.detect.modelling import Model, Past, fit_model
+from watcher.detect.side import Side, side_of
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.finding import Cause
 from watcher.model.series import Floats, Series
-from watcher.model.service import Role, Signal
+from watcher.model.service import Harm, Role, Signal
 from watcher.model.watch import WatchPlan
 
 ENGINE = "placebo-scan/11"
@@ -38,6 +39,8 @@ class Calibrated:
         first: the first bucket that ends after the deploy began, or after its warm-up; `looks` buckets are judged.
         judges: with the control first, if there is one; the last one rests on the own history alone. Empty: `cause`
             says why the signal cannot be judged.
+        side: what is judged: what is measured, or of a share near everything what it leaves out. All but `usual_run`,
+            `tail_run` and `tail_value` is of what is judged.
         before: the buckets before the deploy, by each judge.
         witness: knows the level alone; where the history has no days like the deploy's, what follows from the day-curve
             must show a little there too.
@@ -52,6 +55,7 @@ class Calibrated:
     axis: Axis
     first: int
     looks: int
+    side: Side
     judges: tuple[Judge, ...]
     witness: Judge | None
     before: tuple[Before, ...]
@@ -113,8 +117,14 @@ class _Draft:
     axis: Axis
     first: int
     looks: int
-    grid: Grid
+    measured: Grid
+    side: Side
     bad: int
+
+    @property
+    def grid(self) -> Grid:
+        """What is judged."""
+        return self.side.judged(self.measured)
 
 
 def calibrate(plan: WatchPlan, history: Mapping[str, Series]) -> Calibration:
@@ -145,15 +155,14 @@ def _draft(plan: WatchPlan, signal: Signal, series: Series | None) -> _Draft:
     if plan.warm_up:  # not even a part of a bucket is judged
         first = max(first, axis.first_after(plan.judged_from))
     looks = max(axis.index(end_of(plan, signal)) - first + 1, 0)
-    grid = Grid(first, np.empty(0), None)
-    bad = 0
+    grid, side, bad = Grid(first, np.empty(0), None), Side(), 0
     if series is not None and len(series):
         times = series.times[np.isfinite(series.times) & (np.abs(series.times) < 1e12)]
         start = axis.index(float(times.min())) if len(times) else first
         known = series.between(-math.inf, plan.started_at) if ascending(series.times) else series
         cleaned = without_wild(clean(regrid(known, axis, start, first), signal.kind))
-        grid, bad = cleaned.grid, cleaned.bad
-    return _Draft(signal, axis, first, looks, grid, bad)
+        grid, side, bad = cleaned.grid, side_of(cleaned.grid), cleaned.bad
+    return _Draft(signal, axis, first, looks, grid, side, bad)
 
 
 def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> tuple[_Draft, ...]:
@@ -173,7 +182,7 @@ def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> t
 
 def _unusable(draft: _Draft, cause: Cause, note: str) -> Calibrated:
     return Calibrated(
-        draft.signal.name, draft.axis, draft.first, draft.looks, (), None, (), cause, 0.0, None, None,
+        draft.signal.name, draft.axis, draft.first, draft.looks, draft.side, (), None, (), cause, 0.0, None, None,
         0, 0, None, None, 1.0, note,
     )  # fmt: skip
 
@@ -191,7 +200,7 @@ def _calibrate(
             return _unusable(draft, Cause.BAD_VALUES, f"{draft.bad} impossible values in the history"), None
         wanted = max(FEWEST_POINTS, HISTORY_WINDOWS * looks)
         return _unusable(draft, Cause.TOO_LITTLE_HISTORY, f"{points} points of history, {wanted} are needed"), None
-    harm = draft.signal.harm
+    harm, measured = draft.side.harm(draft.signal.harm), draft.measured.values
     model, past = fit_model(draft.axis, grid, draft.signal.kind, None, looks)
     typical_total = _typical_total(grid)
     own, quiet = fit_judge(model, past, harm, looks, typical_total, None)
@@ -210,16 +219,17 @@ def _calibrate(
         axis=draft.axis,
         first=draft.first,
         looks=looks,
+        side=draft.side,
         judges=tuple(judges),
-        witness=_witness(draft, model, typical_total),
+        witness=_witness(draft, model, harm, typical_total),
         before=tuple(before),
         cause=None,
         cost=0.0,
         detectable=None,
         detectable_events=None,
-        usual_run=longest_run(grid.values),
-        tail_run=_tail_run(grid.values[known]),
-        tail_value=float(grid.values[known_places[-1]]),
+        usual_run=longest_run(measured),
+        tail_run=_tail_run(measured[known]),
+        tail_value=float(measured[known_places[-1]]),
         newest=draft.axis.time(grid.first + int(known_places[-1])),
         typical_total=typical_total,
         note="",
@@ -235,14 +245,14 @@ def _typical_total(grid: Grid) -> float:
     return float(np.median(busy)) if len(busy) else 0.0
 
 
-def _witness(draft: _Draft, model: Model, typical_total: float) -> Judge | None:
+def _witness(draft: _Draft, model: Model, harm: Harm, typical_total: float) -> Judge | None:
     if float(np.ptp(model.profile.curves)) == 0:
         return None
     watched = draft.first + np.array([0, draft.looks - 1])
     if kin_days(draft.axis, draft.grid.first + np.flatnonzero(~np.isnan(draft.grid.values)), watched) >= ENOUGH_KIN:
         return None
     level, past = fit_model(draft.axis, draft.grid, draft.signal.kind, None, draft.looks, days=False)
-    return fit_judge(level, past, draft.signal.harm, draft.looks, typical_total, None, MOST_POINTS // 3)[0]
+    return fit_judge(level, past, harm, draft.looks, typical_total, None, MOST_POINTS // 3)[0]
 
 
 def _tail_run(values: Floats) -> int:
@@ -258,7 +268,9 @@ def _closest(
     for control in controls:
         series = history[control.signal.name]
         start = draft.grid.first
-        cleaned = clean(regrid(series, draft.axis, start, start + len(draft.grid)), control.signal.kind).grid
+        cleaned = control.side.judged(
+            clean(regrid(series, draft.axis, start, start + len(draft.grid)), control.signal.kind).grid
+        )
         if np.count_nonzero(~np.isnan(cleaned.values)) < 0.5 * np.count_nonzero(past.w > 0):
             continue
         _, seen = fit_model(draft.axis, cleaned, control.signal.kind, None, draft.looks)
@@ -289,6 +301,10 @@ def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str
             cost = ticket_cost if signal.is_tickets else metric_cost
             evidence = -math.log(min(max(plan.false_rollback_probability, 1e-12), 0.5)) + cost
             judge, looks, total = calibrated.judges[0], calibrated.looks, calibrated.typical_total
-            least, more = smallest(judge, looks, total, signal, evidence)
-            out[signal.name] = replace(calibrated, cost=cost, detectable=least, detectable_events=more)
+            side = calibrated.side
+            harm, counts = side.harm(signal.harm), side.size(signal.min_effect)
+            least, more = smallest(judge, looks, total, harm, evidence, counts)
+            told = None if least is None else abs(side.change(least))
+            more = more if signal.harm is harm else None  # no more of what is measured
+            out[signal.name] = replace(calibrated, cost=cost, detectable=told, detectable_events=more)
     return out

@@ -10,7 +10,7 @@ from watcher.detect.fitting import LASTING, MARGIN, VIOLENT, Judge, signs, to_co
 from watcher.detect.modelling import upper_fence
 from watcher.detect.statistics import CLIP, PRICE, TINY, clipped, signed_root
 from watcher.model.series import Floats
-from watcher.model.service import Harm, Signal
+from watcher.model.service import Harm
 
 POWER = 0.8416  # z of 80 %
 FEWEST_EVENTS = 3  # more than expected: one or two are nobody's harm
@@ -19,7 +19,7 @@ HALF = 0.5  # s.e. by which a measured change must pass what counts as harm
 
 
 def smallest(
-    judge: Judge, looks: int, total: float, signal: Signal, evidence: float
+    judge: Judge, looks: int, total: float, harm: Harm, evidence: float, min_effect: float
 ) -> tuple[float | None, float | None]:
     """The smallest harm that the window shows: relative (`detectable`); where events are counted and more of them are
     harm, also as so many more.
@@ -28,13 +28,14 @@ def smallest(
         judge: see `Judge`.
         looks: buckets of the window.
         total: their usual denominator.
-        signal: whose harm it is.
+        harm: as in `detectable`.
         evidence: as in `detectable`.
+        min_effect: its `least`.
     """
     noise = judge.model.noise
     w, sd = to_come(judge.model, judge.path, looks, total)
-    least = detectable(judge, w, upper_fence(noise, sd, CLIP), signal.harm, evidence, signal.min_effect)
-    if least is None or signal.harm is not Harm.UP or noise.single <= 0:
+    least = detectable(judge, w, upper_fence(noise, sd, CLIP), harm, evidence, min_effect)
+    if least is None or harm is not Harm.UP or noise.single <= 0:
         return least, None
     expected = float(w @ sd) / noise.single
     least = max(least, FEWEST_SHOWN / expected)

@@ -15,6 +15,7 @@ from watcher.detect.judging import deviations
 from watcher.detect.modelling import upper_fence
 from watcher.detect.noise import Noise, Scale, lift, moments
 from watcher.detect.path import Path
+from watcher.detect.statistics import TINY
 from watcher.detect.window import Grid, regrid
 from watcher.model.finding import Band
 from watcher.model.series import Floats, Series
@@ -70,8 +71,21 @@ def explained(forecast: Forecast, control: tuple[Floats, Floats], start: int) ->
     return followed(forecast.control, forecast.control_kappa, control, start)
 
 
-def effect_of(judge: Judge, expected: Expected, grid: Grid, start: int, stop: int) -> Effect | None:
-    """The change over buckets `start <= i < stop` of the grid."""
+def effect_of(
+    calibrated: Calibrated, judge: Judge, expected: Expected, grid: Grid, start: int, stop: int
+) -> Effect | None:
+    """The change of what is measured over buckets `start <= i < stop` of the grid, which holds what is judged."""
+    effect = _judged_effect(judge, expected, grid, start, stop)
+    if effect is None or calibrated.side.odds is None:
+        return effect
+    # Of a share whose other side is judged: its rises are this one's falls.
+    rest = max(1 - effect.expected, TINY)
+    low, high = (-end * effect.expected / rest for end in (effect.high, effect.low))
+    observed = 1 - effect.observed
+    return Effect(observed / rest - 1, max(low, -1.0), high, 1 - effect.expected, observed)
+
+
+def _judged_effect(judge: Judge, expected: Expected, grid: Grid, start: int, stop: int) -> Effect | None:
     part = slice(start, stop)
     known = np.isfinite(grid.values[part] - expected.values[part])
     count = int(np.count_nonzero(known))
@@ -117,7 +131,7 @@ def band_of(calibrated: Calibrated, kind: Kind, series: Series) -> Band:
     model = judge.model
     places = np.where(finite, np.rint((times - axis.phase) / axis.step), 0.0).astype(np.int64)
     start, stop = int(places[finite].min()), int(places[finite].max()) + 1
-    grid = clean(regrid(series, axis, start, stop), kind).grid
+    grid = calibrated.side.judged(clean(regrid(series, axis, start, stop), kind).grid)
     start = grid.first
     profile = model.profile.at(axis, start + np.arange(len(grid)))
     level, wide = _levels(calibrated, judge, grid)
@@ -131,6 +145,8 @@ def band_of(calibrated: Calibrated, kind: Kind, series: Series) -> Band:
         low = np.maximum(low, 0.0)
     if totals is not None:
         expected, low, high = expected / totals, low / totals, high / totals
+    if calibrated.side.odds is not None:
+        expected, low, high = 1 - expected, np.maximum(1 - high, 0.0), 1 - low
     ok = finite & (places >= start)
     at = np.where(ok, places - start, 0)
     return Band(times, *(np.where(ok, each[at], np.nan) for each in (expected, low, high)))

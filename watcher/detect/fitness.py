@@ -37,12 +37,19 @@ def unfit(subject: Subject, seen: Seen, opinion: Opinion | None, spacing: float)
     if opinion is not None and not (opinion.verdict.w > 0).any():
         return Cause.TOO_LITTLE_TRAFFIC, "nothing to judge so far"
     least = subject.calibrated.detectable
-    weak = least is None or (subject.signal.harm is Harm.DOWN and least >= 1 and opinion is not None)
+    weak = least is None or (_is_more_than_all(subject, least) and opinion is not None)
     return (Cause.TOO_LITTLE_TRAFFIC, "") if weak else None
 
 
+def _is_more_than_all(subject: Subject, change: float) -> bool:
+    """Whether nothing falls so far: neither what is measured nor what is judged."""
+    falls = [(subject.signal.harm, change), (subject.harm, subject.calibrated.side.size(change))]
+    return any(harm is Harm.DOWN and size >= 1 for harm, size in falls)
+
+
 def _frozen(subject: Subject, seen: Seen) -> bool:
-    values, calibrated = seen.grid.values, subject.calibrated
+    calibrated = subject.calibrated
+    values = calibrated.side.judged(seen.grid).values
     known = values[~np.isnan(values)]
     run = running(known, calibrated.tail_value, calibrated.tail_run)
     judge = calibrated.judges[-1]

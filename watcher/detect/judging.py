@@ -24,7 +24,9 @@ VOLUME = 2.5  # how soon a volume that comes near all that the history held says
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """The buckets since the deploy, cleaned: `due` should be there; the grid holds those up to the newest measured."""
+    """The buckets since the deploy, cleaned, as they are judged: `due` should be there; the grid holds those up to the
+    newest measured.
+    """
 
     grid: Grid
     due: int
@@ -51,7 +53,7 @@ def see(calibrated: Calibrated, series: Series | None, kind: Kind, cutoff: float
     newest = calibrated.axis.time(first + count - 1) if count else None
     if newest is not None and len(known) and count == due:
         newest = max(newest, float(known.times.max()))
-    return Seen(cleaned.grid.cut(first, first + count), due, len(places), cleaned.bad, newest)
+    return Seen(calibrated.side.judged(cleaned.grid.cut(first, first + count)), due, len(places), cleaned.bad, newest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,6 +22,7 @@ from watcher.detect.older import older, onset_of
 from watcher.detect.onset import Onset
 from watcher.detect.opinion import LN10, Opinion, Subject, alike
 from watcher.detect.window import Grid
+from watcher.kit.text import percent
 from watcher.model.finding import Cause, Finding, Findings, State
 from watcher.model.series import Series
 from watcher.model.service import Role
@@ -184,17 +185,18 @@ class _Look:
         onset = onset_of(self.subject, judged, grown=grown) if doubted else None
         spike = _spike(judged.verdict.sign, expected, seen.grid, judged.judge) if doubted else None
         start, stop = _part(seen.grid, onset, spike)
-        effect = effect_of(judged.judge, expected, seen.grid, start, stop)
+        effect = effect_of(self.subject.calibrated, judged.judge, expected, seen.grid, start, stop)
         measured = _effect(effect) | (self._onset(onset, len(seen.grid)) if onset is not None else {})
         veto = None if arrived is None or grown else (Cause.PRE_EXISTING, arrived[1])
         veto = veto or self._veto(judged, seen, cost, start, harmed=harmed)
         if veto is not None:
             return replace(base, state=State.SUSPECT, cause=veto[0], note=veto[1], **measured)
         few = doubted and _is_few(judged, expected, seen.grid)
-        small = few or (doubted and not self._large(effect, judged.verdict.sign))
+        small = few or (doubted and not self._large(effect, self.subject.calibrated.side.change(judged.verdict.sign)))
         if small and harmed:
-            note = f"a change, and not surely {max(self.subject.signal.min_effect, 0.0):.0%} off what was expected"
-            note = f"fewer than {FEWEST_EVENTS} more events than expected" if few else note
+            note = f"a change, and not surely {percent(max(self.subject.signal.min_effect, 0.0))} off what was expected"
+            unlike = "more" if self.subject.calibrated.side.odds is None else "fewer"
+            note = f"not {FEWEST_EVENTS} events {unlike} than expected" if few else note
             return replace(base, state=State.QUIET, cause=Cause.NO_HARM, note=note, **measured)
         if doubted and not harmed:  # what it would come to at a larger probability of a false rollback
             arrived = older(self.subject, judged, seen, cost) if arrived is None else arrived
@@ -212,12 +214,12 @@ class _Look:
         """The score from which on the signal may confirm another kind's."""
         return confirming(LN10 * self.threshold, tickets=self.subject.signal.is_tickets) / LN10
 
-    def _large(self, effect: Effect | None, sign: float) -> bool:
+    def _large(self, effect: Effect | None, towards: float) -> bool:
         """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side.
 
         A burst that ends is a steep fall and no harm: only against what was expected at the deploy does it show.
         """
-        least = self.subject.signal.min_effect
+        least, sign = self.subject.signal.min_effect, math.copysign(1.0, towards)
         if effect is None:
             return least <= 0
         near = effect.low if sign > 0 else -effect.high

@@ -19,6 +19,7 @@ from watcher.detect.noise import Scale
 from watcher.detect.onset import Onset, locate
 from watcher.detect.opinion import LN10, Opinion, Subject
 from watcher.detect.statistics import TINY, clipped, scan
+from watcher.kit.text import percent
 from watcher.model.series import Floats
 
 OVERSHOOT = 1.0  # nats by which the walk passes a bound when it does
@@ -45,12 +46,13 @@ def older(subject: Subject, opinion: Opinion, seen: Seen, suspect: float) -> tup
     """
     judge, verdict, before = opinion.judge, opinion.verdict, _before(subject, opinion)
     claim = before.claim
-    if claim is not None and abs(claim.effect) < subject.signal.min_effect:
+    least = subject.calibrated.side.size(subject.signal.min_effect)
+    if claim is not None and abs(claim.effect) < least:
         claim = None
     if opinion.evidence / LN10 < suspect:
         if claim is None or not claim.is_still_there(*deviations(judge, subject.calibrated.axis, seen.grid)[:2]):
             return None
-        return 0.0, f"a change of {claim.effect:+.0%} was under way before the deploy"
+        return 0.0, f"a {_told(subject, claim.effect)} was under way before the deploy"
     onsets = [claim.onset] if claim is not None and claim.sign == verdict.sign else []
     gain = shift_gain(judge, before, verdict.until_surest, verdict.sign)
     proved = _proved(judge, before, gain, verdict.until_surest, verdict.sign)
@@ -61,9 +63,14 @@ def older(subject: Subject, opinion: Opinion, seen: Seen, suspect: float) -> tup
     if not onsets:
         return None
     since = verdict.eps, verdict.w, verdict.high
-    least = subject.signal.min_effect
     grown = min(_grown(judge, before, onset, since, verdict.sign, least) for onset in onsets)
     return grown / LN10, f"it began about {-min(onsets)} buckets before the deploy"
+
+
+def _told(subject: Subject, relative: float) -> str:
+    """A relative change of what is judged: `rise of 12 %`, `fall of 0.3 %`."""
+    change = subject.calibrated.side.change(relative)
+    return f"{'rise' if change > 0 else 'fall'} of {percent(abs(change))}"
 
 
 def _before(subject: Subject, opinion: Opinion) -> Before:

@@ -41,6 +41,11 @@ class Subject:
         return self.calibration.signals[self.signal.name]
 
     @property
+    def harm(self) -> Harm:
+        """The direction that hurts, of what is judged."""
+        return self.calibrated.side.harm(self.signal.harm)
+
+    @property
     def series(self) -> Series | None:
         return self.recent.get(self.signal.name)
 
@@ -57,7 +62,8 @@ class Subject:
         kind = next(each.kind for each in self.calibration.plan.signals if each.name == name)
         own = replace(control, axis=calibrated.axis, first=calibrated.first, looks=calibrated.looks)
         seen = see(own, self.recent[name], kind, self.cutoff)
-        known = seen.grid.values[~np.isnan(seen.grid.values)]
+        measured = control.side.judged(seen.grid).values
+        known = measured[~np.isnan(measured)]
         # Nothing at all may be an outage that both share; any other value that is repeated is a dead exporter's.
         dead = is_stuck(running(known, control.tail_value, control.tail_run), control.usual_run) and known[-1] != 0
         return None if dead else seen
@@ -88,7 +94,7 @@ def form(subject: Subject, seen: Seen) -> Opinion:
 
     Where the control has moved itself, the own history must agree: a control that the deploy touches proves nothing.
     """
-    calibrated, harm = subject.calibrated, subject.signal.harm
+    calibrated, harm = subject.calibrated, subject.harm
     judge = calibrated.judges[-1]
     own = weigh(judge, calibrated.axis, seen.grid, harm, None)
     alone = Opinion(judge, own, _witnessed(subject, own.final, seen.grid), False, own.final, None)
@@ -111,7 +117,7 @@ def _witnessed(subject: Subject, evidence: float, grid: Grid) -> float:
     witness = subject.calibrated.witness
     if witness is None or evidence < WORTH_ASKING:
         return evidence
-    return min(evidence, WITNESS * weigh(witness, subject.calibrated.axis, grid, subject.signal.harm, None).final)
+    return min(evidence, WITNESS * weigh(witness, subject.calibrated.axis, grid, subject.harm, None).final)
 
 
 def _control(subject: Subject, name: str, grid: Grid) -> tuple[Floats, Floats] | None:
@@ -164,5 +170,5 @@ def alike(subject: Subject, opinion: Opinion, grid: Grid, start: int) -> bool:
 
 def _change(calibrated: Calibrated, grid: Grid, start: int) -> tuple[float, float] | None:
     judge = calibrated.judges[-1]
-    effect = effect_of(judge, expect(calibrated, judge, grid, None), grid, min(start, len(grid)), len(grid))
+    effect = effect_of(calibrated, judge, expect(calibrated, judge, grid, None), grid, min(start, len(grid)), len(grid))
     return None if effect is None else (effect.change, effect.sd)

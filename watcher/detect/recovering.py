@@ -17,7 +17,7 @@ from watcher.model.service import Harm, Role, Signal
 FEWEST = 3
 LATEST = 15  # buckets that the newest state is read from
 LEFT = 1 / 3  # share of the harm seen that may be left
-HARMLESS = 0.05  # a relative change of this size is nobody's emergency
+HARMLESS = 0.05  # a relative change of what is judged of this size is nobody's emergency
 
 
 def band(calibration: Calibration, name: str, series: Series) -> Band:
@@ -47,7 +47,7 @@ def _recovered(calibration: Calibration, signal: Signal, series: Series | None, 
         return Recovery.UNMEASURABLE
     axis = calibrated.axis
     last = axis.index(min(at, series.complete_until))
-    grid = clean(regrid(series, axis, calibrated.first, last + 1), signal.kind).grid
+    grid = calibrated.side.judged(clean(regrid(series, axis, calibrated.first, last + 1), signal.kind).grid)
     split = max(axis.index(since) + 1 - calibrated.first, 0)
     after = grid.values[split:]
     present = np.flatnonzero(~np.isnan(after))
@@ -60,7 +60,7 @@ def _recovered(calibration: Calibration, signal: Signal, series: Series | None, 
         return Recovery.UNMEASURABLE
     size, lowest = left
     worst = _worst(calibrated, signal, grid, split)
-    allowed = max(signal.min_effect, HARMLESS, LEFT * worst)
+    allowed = max(signal.min_effect, abs(calibrated.side.change(HARMLESS)), LEFT * worst)
     return Recovery.RECOVERED if size <= allowed or (lowest <= 0 and size <= 0.5 * worst) else Recovery.NOT_YET
 
 
@@ -76,7 +76,7 @@ def _worst(calibrated: Calibrated, signal: Signal, grid: Grid, split: int) -> fl
 def _harm(calibrated: Calibrated, signal: Signal, grid: Grid, start: int, stop: int) -> tuple[float, float] | None:
     """Relative harm over buckets `start <= i < stop`, and the lower end of its interval; harm is positive."""
     judge = calibrated.judges[-1]
-    effect = effect_of(judge, expect(calibrated, judge, grid, None), grid, start, stop)
+    effect = effect_of(calibrated, judge, expect(calibrated, judge, grid, None), grid, start, stop)
     if effect is None:
         return None
     if signal.harm is Harm.UP or (signal.harm is Harm.EITHER and effect.change > 0):

@@ -8,11 +8,11 @@ from types import MappingProxyType
 
 from watcher.detect import Baseline, Learned
 from watcher.detect.noise import Scale
-from watcher.kit.text import duration, percent
+from watcher.kit.text import duration, number, percent
 from watcher.model.decision import Reason
 from watcher.model.finding import Cause
 from watcher.model.rehearsal import Rehearsal, Share, SignalRehearsal
-from watcher.model.service import FEW_EVENTS, Role, Service, Signal
+from watcher.model.service import FEW_EVENTS, Harm, Role, Service, Signal
 from watcher.verdict.explain import TITLES
 
 Endings = Mapping[tuple[str, Reason], int]  # outcome and reason -> how many placebos without harm ended so
@@ -135,15 +135,29 @@ def basis(learned: Learned) -> str:
     against = _BASELINES[learned.baseline]
     days = f" ({learned.days} calendar days)" if learned.baseline is not Baseline.LEVEL else ""
     control = f", and against {learned.control}" if learned.control else ""
-    return f"as {_SCALES[learned.scale]}, against {against}{days}{control}"
+    judged = f"{_SCALES[learned.scale]}, by what it leaves out" if learned.odds is not None else _SCALES[learned.scale]
+    return f"as {judged}, against {against}{days}{control}"
 
 
-def for_signal(service: Service, signal: Signal, made: SignalRehearsal, events: float | None = None) -> tuple[str, ...]:
+def for_signal(
+    service: Service, signal: Signal, made: SignalRehearsal, events: float | None = None, odds: float | None = None
+) -> tuple[str, ...]:
     """What would help this signal; nothing if it already shows what the policy says must be seen.
 
-    `events`: how many more of them show in the window, where they are counted and more are harm.
+    `events`: how many more of them show in the window, where they are counted and more are harm. `odds`: see `Learned`.
     """
-    return tuple(_advice(service, signal, made, events))
+    return (*_advice(service, signal, made, events), *_spared(signal, odds))
+
+
+def _spared(signal: Signal, odds: float | None) -> Iterator[str]:
+    """A few per cent of nearly everything are many times what it leaves out."""
+    times = signal.min_effect * (odds or 0.0)
+    if odds is not None and signal.harm is not Harm.UP and times >= 1:
+        yield (
+            f"{signal.name} leaves out {percent(1 / (1 + odds))}: its min_effect of {percent(signal.min_effect)} is"
+            f" {number(times)} times as many of those more, and what is less is no harm. With"
+            f" {percent(0.5 / odds)} half as many more would be."
+        )
 
 
 def _advice(service: Service, signal: Signal, made: SignalRehearsal, events: float | None) -> Iterator[str]:

@@ -14,11 +14,15 @@ _SMALLEST, _LARGEST = 0.01, 10.0
 _SMOOTH = 15  # buckets over which the usual level is read, so that added events do not follow the noise
 
 
-def sizes(direction: float) -> tuple[float, ...]:
-    """Relative changes to try, ascending; a fall ends at the loss of everything."""
+def sizes(direction: float, odds: float = 1.0) -> tuple[float, ...]:
+    """Relative changes to try, ascending; a fall ends at the loss of everything.
+
+    They begin with a hundredth; with one of what a share leaves out, to each of which `odds` come that it counts.
+    """
     top = 1.0 if direction < 0 else _LARGEST
     count = int(np.ceil(np.log(top / _SMALLEST) / np.log(_RATIO)))
-    return tuple(float(each) for each in np.geomspace(_SMALLEST, top, count + 1))
+    finer = _SMALLEST / _RATIO ** np.arange(int(np.ceil(np.log(max(odds, 1.0)) / np.log(_RATIO))), 0, -1)
+    return tuple(float(each) for each in (*finer, *np.geomspace(_SMALLEST, top, count + 1)))
 
 
 SHAPES = ("step", "ramp", "late", "spike")  # the step first: no other shape of its size does more harm

@@ -72,7 +72,9 @@ class Tally:
         """Finds the smallest step that the placebo's window shows, and in half of the placebos that of each shape."""
         if finding.state is State.UNMEASURABLE and finding.cause is not Cause.TOO_LITTLE_TRAFFIC:
             return
-        sizes = injection.sizes(injection.direction(self.signal, turn))
+        learned = detect.learned(one.calibration, self.signal.name)
+        odds = learned.odds if learned is not None else None
+        sizes = injection.sizes(injection.direction(self.signal, turn), odds or 1.0)
         smallest, least = {}, 0
         # In pairs, as harm that goes either way takes turns.
         for shape in injection.SHAPES[: 1 if turn // 2 % 2 else None]:
@@ -140,7 +142,7 @@ def conclude(service: Service, tally: Tally) -> SignalRehearsal:
     step = shapes[0] if shapes else None
     tried = (step.detectable or step.tried) if step is not None else None
     looks, seconds, vetoes = _followed(tally, tried) if tried is not None else ([], [], 0)
-    count = len(tally.harmed)
+    count, learned = len(tally.harmed), _learned(tally)
     made = SignalRehearsal(
         name=signal.name,
         false_calls=share(tally.false_calls, tally.judged, independent(tally.judged, spacing, whole)),
@@ -151,16 +153,15 @@ def conclude(service: Service, tally: Tally) -> SignalRehearsal:
         seconds=median(seconds) if seconds else None,
         vetoed=share(vetoes, count, independent(count, spacing, whole)),
         shapes=shapes,
-        basis=_basis(tally),
+        basis=advice.basis(learned) if learned is not None else "",
     )
     events = median(tally.events) if tally.events else None
-    return replace(made, advice=advice.for_signal(service, signal, made, events))
+    return replace(made, advice=advice.for_signal(service, signal, made, events, learned.odds if learned else None))
 
 
-def _basis(tally: Tally) -> str:
+def _learned(tally: Tally) -> detect.Learned | None:
     newest = max(tally.harmed, key=lambda each: each.placebo.context.started_at, default=None)
-    learned = detect.learned(newest.placebo.calibration, tally.signal.name) if newest is not None else None
-    return advice.basis(learned) if learned is not None else ""
+    return detect.learned(newest.placebo.calibration, tally.signal.name) if newest is not None else None
 
 
 def _shape(signal: Signal, tally: Tally, shape: str, spacing: float, whole: float) -> ShapeRehearsal:

@@ -176,6 +176,18 @@ def test_a_fall_ends_at_the_loss_of_everything_whatever_a_rise_needed() -> None:
     assert np.array_equal(fall.values[~after], one.known["p95"].values[~after])
 
 
+def test_what_spares_many_times_the_failures_is_told() -> None:
+    uptime = signal("uptime", kind=Kind.RATIO, harm=Harm.DOWN, min_effect=0.03)
+    told = advice.for_signal(service(), uptime, CONVERSION, odds=999.0)[-1]
+    assert told == (
+        "uptime leaves out 0.1 %: its min_effect of 3 % is 30 times as many of those more, and what is less is no harm."
+        " With 0.05 % half as many more would be."
+    )
+    for odds, harm in ((9.0, Harm.DOWN), (None, Harm.DOWN), (999.0, Harm.UP)):
+        told_not = advice.for_signal(service(), replace(uptime, harm=harm), CONVERSION, odds=odds)
+        assert not any("leaves out" in each for each in told_not)
+
+
 @pytest.mark.parametrize("shape", injection.SHAPES)
 def test_harm_is_put_where_it_is_judged(shape: str) -> None:
     """A spike in a warm-up would be reported as one that cannot be found."""
@@ -260,6 +272,10 @@ def test_sizes_of_harm_end_at_the_loss_of_everything() -> None:
     assert injection.sizes(-1.0)[-1] == 1.0
     assert injection.sizes(1.0)[-1] == 10.0
     assert list(injection.sizes(1.0)) == sorted(injection.sizes(1.0))
+    near_everything = injection.sizes(-1.0, odds=999.0)
+    assert list(near_everything) == sorted(near_everything)
+    assert near_everything[0] == pytest.approx(1e-5, rel=0.25)
+    assert near_everything[-len(injection.sizes(-1.0)) :] == injection.sizes(-1.0)
     directions = {injection.direction(signal(harm=Harm.EITHER), turn) for turn in range(2)}
     assert directions == {1.0, -1.0}
 

@@ -2,6 +2,7 @@
 
 const HEIGHT = 200;
 const DAY = 86400;
+const NEARLY = 0.05; // what a share near everything leaves out at most
 const GAP = 2.5; // buckets without a point, or usual distances of points, from which on a line is broken
 
 function token(name) {
@@ -16,7 +17,11 @@ function number(value) {
 
 function level(kind, value) {
   if (value == null) return "none";
-  return kind === "ratio" ? `${number(value * 100)} %` : number(value);
+  if (kind !== "ratio") return number(value);
+  const rest = 1 - Math.abs(value);
+  if (rest <= 1e-9 || rest >= NEARLY) return `${number(value * 100)} %`;
+  // Two digits of what is left out: 99.9 % is another service than 99.4 %.
+  return `${(value * 100).toLocaleString("en", { maximumFractionDigits: -Math.floor(Math.log10(rest)) - 1 })} %`;
 }
 
 function clock(seconds, { day = false, second = false } = {}) {

@@ -1,0 +1,170 @@
+"""A share near everything is judged by what it leaves out, and told as it was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.signals import DEPLOY, calibrated, control, day_curve, plan, series, signal, times, watched
+
+from watcher import detect
+from watcher.detect import Calibration
+from watcher.engine import advice
+from watcher.model.finding import Cause, Finding, Recovery, State
+from watcher.model.series import Floats, Series
+from watcher.model.service import Harm, Kind, Signal
+
+_GOOD = signal("good", Kind.RATIO, Harm.DOWN)
+_BAD = signal("bad", Kind.RATIO, Harm.UP)
+_AT = times()
+
+
+def _drawn(
+    seed: int, times_as_many: float = 4.0, failing: float = 0.001, a_minute: float = 100.0
+) -> tuple[Floats, Floats]:
+    """Failures and requests a minute; after the deploy so many times as many failures."""
+    rng = np.random.default_rng(seed)
+    totals = rng.poisson(a_minute * day_curve(_AT)).astype(np.float64)
+    share = failing * np.where(_AT > DEPLOY, times_as_many, 1.0)
+    return rng.binomial(totals.astype(np.int64), share).astype(np.float64), totals
+
+
+def _both(seed: int, times_as_many: float = 4.0, failing: float = 0.001) -> dict[str, Series]:
+    bad, totals = _drawn(seed, times_as_many, failing)
+    return {"good": series(_AT, totals - bad, totals), "bad": series(_AT, bad, totals)}
+
+
+def _last(of: Signal, data: dict[str, Series]) -> Finding:
+    return watched(plan(of), {of.name: data[of.name]}, every=60)[-1].of(of.name)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("times_as_many", [1.0, 4.0, 10.0])
+def test_a_loss_of_the_good_is_judged_as_the_rise_of_the_bad_that_it_is(seed: int, times_as_many: float) -> None:
+    data = _both(seed, times_as_many)
+    good, bad = _last(_GOOD, data), _last(_BAD, data)
+    assert (good.score, good.state, good.cause, good.onset) == (bad.score, bad.state, bad.cause, bad.onset)
+    assert good.expected is not None
+    assert bad.expected is not None
+    assert bad.observed is not None
+    assert good.expected == pytest.approx(1 - bad.expected)
+    assert good.observed == pytest.approx(1 - bad.observed)
+
+
+def test_four_times_the_failures_of_one_in_a_thousand_are_found() -> None:
+    found = [_last(_GOOD, _both(seed)) for seed in range(20)]
+    assert sum(each.state is State.ALARM for each in found) >= 17
+
+
+def test_what_is_told_is_the_share_as_it_was_measured() -> None:
+    found = _last(_GOOD, _both(1, 10.0))
+    assert found.state is State.ALARM
+    assert found.effect is not None
+    assert found.effect_low is not None
+    assert found.effect_high is not None
+    assert found.detectable is not None
+    assert -0.012 < found.effect_low < found.effect < found.effect_high < -0.006
+    assert found.observed == pytest.approx(0.99, abs=0.002)
+    assert 0.001 < found.detectable < 0.01
+    assert found.detectable_events is None, "there are no more of the good"
+
+
+def test_the_least_effect_is_one_of_the_share_as_it_was_measured() -> None:
+    data = _both(1, 10.0)  # 0.9 % of the good are lost
+    assert _last(replace(_GOOD, min_effect=0.004), data).state is State.ALARM
+    spared = _last(replace(_GOOD, min_effect=0.03), data)
+    assert (spared.state, spared.cause) == (State.QUIET, Cause.NO_HARM)
+    assert spared.note == "a change, and not surely 3 % off what was expected"
+    assert spared.detectable is not None
+    assert spared.detectable >= 0.03
+
+
+def test_a_few_failures_are_no_harm() -> None:
+    rng = np.random.default_rng(5)
+    totals = rng.poisson(30, len(_AT)).astype(np.float64)
+    good = totals.copy()
+    good[-10] -= 2
+    found = _last(_GOOD, {"good": series(_AT, good, totals)})
+    assert found.state is State.QUIET
+    assert found.note in {"", "not 3 events fewer than expected"}
+
+
+def test_harm_that_was_there_before_is_told_as_a_fall() -> None:
+    bad, totals = _drawn(3, 1.0, 0.01)
+    bad = np.where(_AT > DEPLOY - 2400, np.random.default_rng(4).binomial(totals.astype(np.int64), 0.05), bad)
+    found = _last(_GOOD, {"good": series(_AT, totals - bad, totals)})
+    assert found.cause is Cause.PRE_EXISTING
+    assert found.effect is None or found.effect < 0
+
+
+def test_a_rise_of_what_is_nearly_all_is_a_fall_of_the_rest() -> None:
+    bots = replace(_GOOD, name="bots", harm=Harm.UP)
+    bad, totals = _drawn(1, 0.2, 0.1)
+    found = _last(bots, {"bots": series(_AT, totals - bad, totals)})
+    assert found.state is State.ALARM
+    assert found.effect == pytest.approx(0.8 * 0.1 / 0.9, rel=0.1)
+
+
+def test_a_control_is_judged_by_what_it_leaves_out_as_well() -> None:
+    """Both regions lose: a common cause."""
+    rng = np.random.default_rng(7)
+    outage = 0.02 * np.exp(0.3 * rng.standard_normal(len(_AT))) * np.where(_AT > DEPLOY, 4.0, 1.0)
+    data = {}
+    for name in ("good", "elsewhere"):
+        totals = rng.poisson(2000, len(_AT)).astype(np.float64)
+        data[name] = series(_AT, totals - rng.binomial(totals.astype(np.int64), outage), totals)
+    of = plan(_GOOD, control("elsewhere", Kind.RATIO))
+    assert calibrated(of, data).signals["good"].judges[0].control == "elsewhere"
+    assert watched(of, data, every=60)[-1].of("good").state is not State.ALARM
+    assert _last(_GOOD, data).state is State.ALARM
+
+
+def _calibration(data: dict[str, Series]) -> Calibration:
+    return calibrated(plan(_GOOD), {"good": data["good"]})
+
+
+def test_the_band_is_about_the_share_as_it_was_measured() -> None:
+    data = _both(2, 1.0, 0.05)
+    band = detect.band(_calibration(data), "good", data["good"])
+    known = np.isfinite(band.expected)
+    assert known.mean() > 0.9
+    assert np.all(band.low[known] <= band.expected[known])
+    assert np.all(band.expected[known] <= band.high[known])
+    assert np.all((band.low[known] >= 0) & (band.high[known] <= 1))
+    assert band.expected[known].mean() == pytest.approx(0.95, abs=0.005)
+
+
+def test_after_a_rollback_the_share_recovers() -> None:
+    bad, totals = _drawn(1, 10.0)
+    rng, since = np.random.default_rng(8), DEPLOY + 1200
+    back = np.where(since < _AT, rng.binomial(totals.astype(np.int64), 0.001), bad)
+    for values, wanted in ((back, Recovery.RECOVERED), (bad, Recovery.NOT_YET)):
+        data = {"good": series(_AT, np.maximum(totals - values, 0), totals)}
+        calibration = _calibration(_both(1, 10.0))
+        assert detect.recovery(calibration, data, since, DEPLOY + 3600)["good"] is wanted
+
+
+def test_a_source_that_repeats_one_value_is_frozen_though_it_leaves_out_nothing() -> None:
+    data = _both(3, 1.0)["good"]
+    assert data.totals is not None
+    stuck = _AT > DEPLOY
+    values, totals = np.where(stuck, 97.0, data.values), np.where(stuck, 97.0, data.totals)
+    assert _last(_GOOD, {"good": series(_AT, values, totals)}).cause is Cause.FROZEN_DATA
+
+
+def test_a_half_and_less_is_judged_as_it_is_measured() -> None:
+    for failing, odds in (
+        (0.6, None),
+        (0.2, pytest.approx(4.0, rel=0.05)),
+        (0.0, pytest.approx(2 * 100 * 5 * 1440, rel=0.05)),
+    ):
+        calibration = _calibration(_both(1, 1.0, failing))
+        assert calibration.signals["good"].side.odds == odds
+        assert Calibration.from_bytes(calibration.to_bytes()).signals["good"].side.odds == odds
+
+
+def test_a_rehearsal_says_what_the_least_effect_comes_to() -> None:
+    learned = detect.learned(_calibration(_both(1, 1.0)), "good")
+    assert learned is not None
+    assert advice.basis(learned).startswith("as a share of events, by what it leaves out, against ")
