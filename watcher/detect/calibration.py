@@ -161,7 +161,7 @@ def _draft(plan: WatchPlan, signal: Signal, series: Series | None) -> _Draft:
         start = axis.index(float(times.min())) if len(times) else first
         known = series.between(-math.inf, plan.started_at) if ascending(series.times) else series
         cleaned = without_wild(clean(regrid(known, axis, start, first), signal.kind))
-        grid, side, bad = cleaned.grid, side_of(cleaned.grid), cleaned.bad
+        grid, side, bad = cleaned.grid, side_of(cleaned.grid, signal.kind), cleaned.bad
     return _Draft(signal, axis, first, looks, grid, side, bad)
 
 
@@ -274,7 +274,8 @@ def _closest(
         if np.count_nonzero(~np.isnan(cleaned.values)) < 0.5 * np.count_nonzero(past.w > 0):
             continue
         _, seen = fit_model(draft.axis, cleaned, control.signal.kind, None, draft.looks)
-        alike = likeness(past, seen)
+        # Of shares either side may be the rarer one: what goes the same way as measured is alike.
+        alike = likeness(past, seen) * control.side.sign * draft.side.sign
         if best is None or alike > best[0]:
             best = alike, control.signal.name, seen
     if best is None or (best[0] < KIN and not draft.signal.control):

@@ -64,6 +64,14 @@ def expect(calibrated: Calibrated, judge: Judge, grid: Grid, shared: Floats | No
     return Expected(values, sd * judge.model.scale * judge.local, path)
 
 
+def surprise(calibrated: Calibrated, judge: Judge, grid: Grid, place: int) -> float:
+    """How far the bucket at `place` is from what was expected of it at the deploy, in s.d., without its sign."""
+    part = grid.cut(grid.first + place, grid.first + place + 1)
+    expected = expect(calibrated, judge, part, None)
+    values = np.log(np.maximum(part.values, judge.model.least)) if judge.model.noise.scale is Scale.LOG else part.values
+    return abs(float(values[0] - expected.values[0])) / (float(expected.sd[0]) * float(expected.path.point[-1]))
+
+
 def explained(forecast: Forecast, control: tuple[Floats, Floats], start: int) -> Floats:
     """The part of the relative deviation that the control's own accounts for, from bucket `start` of its arrays."""
     if forecast.control is None or forecast.control_kappa is None:
@@ -75,17 +83,18 @@ def effect_of(
     calibrated: Calibrated, judge: Judge, expected: Expected, grid: Grid, start: int, stop: int
 ) -> Effect | None:
     """The change of what is measured over buckets `start <= i < stop` of the grid, which holds what is judged."""
-    effect = _judged_effect(judge, expected, grid, start, stop)
+    effect = judged_effect(judge, expected, grid, start, stop)
     if effect is None or calibrated.side.odds is None:
         return effect
     # Of a share whose other side is judged: its rises are this one's falls.
-    rest = max(1 - effect.expected, TINY)
+    rest = max(1 - effect.expected, TINY)  # never zero, as `lift` leaves something
     low, high = (-end * effect.expected / rest for end in (effect.high, effect.low))
     observed = 1 - effect.observed
     return Effect(observed / rest - 1, max(low, -1.0), high, 1 - effect.expected, observed)
 
 
-def _judged_effect(judge: Judge, expected: Expected, grid: Grid, start: int, stop: int) -> Effect | None:
+def judged_effect(judge: Judge, expected: Expected, grid: Grid, start: int, stop: int) -> Effect | None:
+    """The same of what is judged."""
     part = slice(start, stop)
     known = np.isfinite(grid.values[part] - expected.values[part])
     count = int(np.count_nonzero(known))
@@ -146,7 +155,7 @@ def band_of(calibrated: Calibrated, kind: Kind, series: Series) -> Band:
     if totals is not None:
         expected, low, high = expected / totals, low / totals, high / totals
     if calibrated.side.odds is not None:
-        expected, low, high = 1 - expected, np.maximum(1 - high, 0.0), 1 - low
+        expected, low, high = (np.clip(1 - each, 0.0, 1.0) for each in (expected, high, low))
     ok = finite & (places >= start)
     at = np.where(ok, places - start, 0)
     return Band(times, *(np.where(ok, each[at], np.nan) for each in (expected, low, high)))

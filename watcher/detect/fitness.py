@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from watcher.detect.clean import gap_cause, is_stuck, running
-from watcher.detect.judging import Seen, deviations
+from watcher.detect.expectation import surprise
+from watcher.detect.judging import Seen
 from watcher.detect.opinion import Opinion, Subject
 from watcher.model.finding import Cause
 from watcher.model.service import Harm
@@ -43,13 +44,15 @@ def unfit(subject: Subject, seen: Seen, opinion: Opinion | None, spacing: float)
 
 def _is_more_than_all(subject: Subject, change: float) -> bool:
     """Whether nothing falls so far: neither what is measured nor what is judged."""
-    falls = [(subject.signal.harm, change), (subject.harm, subject.calibrated.side.size(change))]
+    side, least = subject.calibrated.side, subject.signal.min_effect
+    falls = [(subject.signal.harm, change)]
+    if side.size(least) < 1:  # else nobody's harm is possible, and none is missed
+        falls.append((subject.harm, side.size(change)))
     return any(harm is Harm.DOWN and size >= 1 for harm, size in falls)
 
 
 def _frozen(subject: Subject, seen: Seen) -> bool:
-    calibrated = subject.calibrated
-    values = calibrated.side.judged(seen.grid).values
+    values, calibrated = seen.measured, subject.calibrated
     known = values[~np.isnan(values)]
     run = running(known, calibrated.tail_value, calibrated.tail_run)
     judge = calibrated.judges[-1]
@@ -57,6 +60,5 @@ def _frozen(subject: Subject, seen: Seen) -> bool:
     if not is_stuck(run, calibrated.usual_run) or (known[-1] == 0 and judge.model.noise.counts):
         return False
     start = max(len(values) - run, 0)
-    ordinary = deviations(judge, calibrated.axis, seen.grid.cut(seen.grid.first + start, seen.grid.first + start + 1))
     # A stuck value that is out of the ordinary is no frozen source: a latency at its histogram's upper bound is harm.
-    return abs(float(ordinary[0][0])) < ORDINARY
+    return surprise(calibrated, judge, seen.grid, start) < ORDINARY

@@ -24,11 +24,12 @@ VOLUME = 2.5  # how soon a volume that comes near all that the history held says
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """The buckets since the deploy, cleaned, as they are judged: `due` should be there; the grid holds those up to the
-    newest measured.
+    """The buckets since the deploy, cleaned: `due` should be there; the grid holds those up to the newest measured, as
+    they are judged, and `measured` their values as they are, shape (n,).
     """
 
     grid: Grid
+    measured: Floats
     due: int
     present: int
     bad: int
@@ -39,7 +40,7 @@ def see(calibrated: Calibrated, series: Series | None, kind: Kind, cutoff: float
     """The judged part of `series`: after the deploy, no later than `cutoff` and complete."""
     first = calibrated.first
     if series is None or not len(series):
-        return Seen(Grid(first, np.empty(0), None), 0, 0, 0, None)
+        return Seen(Grid(first, np.empty(0), None), np.empty(0), 0, 0, 0, None)
     limit = min(cutoff, series.complete_until)
     known = series
     if not ascending(series.times):
@@ -53,7 +54,8 @@ def see(calibrated: Calibrated, series: Series | None, kind: Kind, cutoff: float
     newest = calibrated.axis.time(first + count - 1) if count else None
     if newest is not None and len(known) and count == due:
         newest = max(newest, float(known.times.max()))
-    return Seen(calibrated.side.judged(cleaned.grid.cut(first, first + count)), due, len(places), cleaned.bad, newest)
+    grid = cleaned.grid.cut(first, first + count)
+    return Seen(calibrated.side.judged(grid), grid.values, due, len(places), cleaned.bad, newest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

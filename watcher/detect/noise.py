@@ -108,7 +108,10 @@ def lift(noise: Noise, profile: Floats, level: Floats) -> Floats:
         return profile + level
     if noise.scale is Scale.ABSOLUTE:
         return profile + noise.unit * level
-    return np.asarray(np.maximum(np.maximum(profile, noise.floor) * np.maximum(1 + level, LEAST), noise.floor))
+    lifted = np.maximum(np.maximum(profile, noise.floor) * np.maximum(1 + level, LEAST), noise.floor)
+    if noise.scale is Scale.SHARE:  # nor is less forecast of what it leaves out
+        lifted = np.minimum(lifted, 1 - LEAST * (1 - np.clip(profile, noise.floor, 1.0)))
+    return np.asarray(lifted)
 
 
 def fit_variance(

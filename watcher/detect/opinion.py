@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from watcher.detect.calibration import Calibrated, Calibration
 from watcher.detect.clean import is_stuck, running
-from watcher.detect.expectation import effect_of, expect, explained
+from watcher.detect.expectation import Effect, effect_of, expect, explained, judged_effect
 from watcher.detect.fitting import Judge
 from watcher.detect.judging import Seen, Verdict, deviations, see, weigh
 from watcher.detect.window import Grid
@@ -62,8 +62,7 @@ class Subject:
         kind = next(each.kind for each in self.calibration.plan.signals if each.name == name)
         own = replace(control, axis=calibrated.axis, first=calibrated.first, looks=calibrated.looks)
         seen = see(own, self.recent[name], kind, self.cutoff)
-        measured = control.side.judged(seen.grid).values
-        known = measured[~np.isnan(measured)]
+        known = seen.measured[~np.isnan(seen.measured)]
         # Nothing at all may be an outage that both share; any other value that is repeated is a dead exporter's.
         dead = is_stuck(running(known, control.tail_value, control.tail_run), control.usual_run) and known[-1] != 0
         return None if dead else seen
@@ -158,17 +157,23 @@ def _control_score(subject: Subject, name: str) -> float:
 
 
 def alike(subject: Subject, opinion: Opinion, grid: Grid, start: int) -> bool:
-    """Whether the control changed as this signal did, as far as either can be told: difference in differences."""
+    """Whether the control changed as this signal did, as far as either can be told: difference in differences.
+
+    Of shares that are both judged by what they leave out, that is compared; else what is measured.
+    """
     control = subject.calibration.signals[opinion.judge.control or ""]
-    own = _change(subject.calibrated, grid, start)
-    other = _change(control, subject.see(control.name).grid, start)
-    if own is None or other is None or own[0] * other[0] <= 0:
+    both = subject.calibrated.side.sign == control.side.sign
+    own = _change(subject.calibrated, grid, start, judged=both)
+    other = _change(control, subject.see(control.name).grid, start, judged=both)
+    if own is None or other is None or own.change * other.change <= 0:
         return False
-    more = abs(own[0]) - abs(other[0])
-    return more <= max(2 * math.hypot(own[1], other[1]), abs(own[0]) / 4)
+    more = abs(own.change) - abs(other.change)
+    return more <= max(2 * math.hypot(own.sd, other.sd), abs(own.change) / 4)
 
 
-def _change(calibrated: Calibrated, grid: Grid, start: int) -> tuple[float, float] | None:
-    judge = calibrated.judges[-1]
-    effect = effect_of(calibrated, judge, expect(calibrated, judge, grid, None), grid, min(start, len(grid)), len(grid))
-    return None if effect is None else (effect.change, effect.sd)
+def _change(calibrated: Calibrated, grid: Grid, start: int, *, judged: bool) -> Effect | None:
+    judge, start = calibrated.judges[-1], min(start, len(grid))
+    expected = expect(calibrated, judge, grid, None)
+    if judged:
+        return judged_effect(judge, expected, grid, start, len(grid))
+    return effect_of(calibrated, judge, expected, grid, start, len(grid))

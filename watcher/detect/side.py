@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from watcher.detect.window import Grid
-from watcher.model.service import Harm
+from watcher.model.service import Harm, Kind
 
 HALF = 0.5
+BEYOND = 0.05  # of what is left out: so much may be counted beyond the totals, as of late points
 _OTHER = {Harm.UP: Harm.DOWN, Harm.DOWN: Harm.UP, Harm.EITHER: Harm.EITHER}
 
 
@@ -29,10 +30,15 @@ class Side:
     odds: float | None = None
 
     def judged(self, grid: Grid) -> Grid:
-        """The grid as it is judged; of one that is, the measured one."""
+        """The measured grid as it is judged."""
         if self.odds is None or grid.totals is None:
             return grid
         return replace(grid, values=np.maximum(grid.totals - grid.values, 0.0))
+
+    @property
+    def sign(self) -> float:
+        """-1 if what is judged falls when what is measured rises, else 1."""
+        return 1.0 if self.odds is None else -1.0
 
     def harm(self, harm: Harm) -> Harm:
         """The direction that hurts, of what is judged."""
@@ -47,13 +53,17 @@ class Side:
         return relative if self.odds is None else relative * self.odds
 
 
-def side_of(grid: Grid) -> Side:
-    """The rarer side of a share; anything else, and what never happened, is judged as it is."""
-    if grid.totals is None:
+def side_of(grid: Grid, kind: Kind) -> Side:
+    """The rarer side of a ratio with totals; anything else is judged as it is.
+
+    So is what counts more than its totals now and then: it is no part of them, and nothing is what it leaves out.
+    """
+    if grid.totals is None or kind is not Kind.RATIO:
         return Side()
     known = np.isfinite(grid.values) & np.isfinite(grid.totals)
-    good, total = float(grid.values[known].sum()), float(grid.totals[known].sum())
-    if total <= 0 or good <= HALF * total:
+    rest = grid.totals[known] - grid.values[known]
+    total, left, beyond = float(grid.totals[known].sum()), float(rest[rest > 0].sum()), float(-rest[rest < 0].sum())
+    if total <= 0 or left >= HALF * total or beyond > BEYOND * left:
         return Side()
-    # Half a bad event at least: what never happened yet may happen.
-    return Side(good / max(total - good, HALF))
+    # Half an event at least: what never happened yet may happen.
+    return Side((total - left) / max(left, HALF))

@@ -19,6 +19,7 @@ Endings = Mapping[tuple[str, Reason], int]  # outcome and reason -> how many pla
 
 _LONGEST_WINDOW = 86400.0  # a longer one is no answer to a deploy
 _OFTEN = 0.1
+_FINEST = 1e-4  # the smallest min_effect that anybody is told to set
 _CAUSES = MappingProxyType(
     {
         Cause.TOO_LITTLE_HISTORY: "more history (let the source collect, or fill it with watcher import)",
@@ -151,13 +152,17 @@ def for_signal(
 
 def _spared(signal: Signal, odds: float | None) -> Iterator[str]:
     """A few per cent of nearly everything are many times what it leaves out."""
-    times = signal.min_effect * (odds or 0.0)
-    if odds is not None and signal.harm is not Harm.UP and times >= 1:
-        yield (
-            f"{signal.name} leaves out {percent(1 / (1 + odds))}: its min_effect of {percent(signal.min_effect)} is"
-            f" {number(times)} times as many of those more, and what is less is no harm. With"
-            f" {percent(0.5 / odds)} half as many more would be."
-        )
+    if odds is None or signal.harm is Harm.UP or signal.min_effect * odds < 1:
+        return
+    wanted = percent(max(0.5 / odds, _FINEST))
+    if odds > 1 / _FINEST:
+        yield f"{signal.name} leaves out next to nothing, and a loss below its min_effect is no harm: set {wanted}."
+        return
+    times = number(float(f"{signal.min_effect * odds:.2g}"))
+    yield (
+        f"{signal.name} leaves out {percent(1 / (1 + odds))}: its min_effect of {percent(signal.min_effect)} is"
+        f" {times} times as many of those more, and what is less is no harm. With {wanted} half as many more would be."
+    )
 
 
 def _advice(service: Service, signal: Signal, made: SignalRehearsal, events: float | None) -> Iterator[str]:

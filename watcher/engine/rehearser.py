@@ -135,8 +135,8 @@ class Rehearser:
 
 
 def detectable(made: Rehearsal) -> dict[str, float | None]:
-    """Signal -> the smallest harm that shows, rounded; None: none that was tried."""
-    return {one.name: None if one.detectable is None else round(one.detectable, 3) for one in made.signals}
+    """Signal -> the smallest harm that shows, to three digits; None: none that was tried."""
+    return {one.name: None if one.detectable is None else float(f"{one.detectable:.3g}") for one in made.signals}
 
 
 def exposed(tx: Tx, services: Container[str]) -> Mapping[str, Rehearsed]:

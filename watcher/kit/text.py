@@ -36,5 +36,6 @@ def percent(share: float) -> str:
     """A share as percent: 0.3 -> `30 %`, 0.034 -> `3.4 %`, 0.0012 -> `0.12 %`; near everything 0.9989 -> `99.89 %`."""
     rest = 1 - abs(share)
     if 1e-9 < rest < _NEARLY:  # two digits of what is left out: 99.9 % is another service than 99.4 %
-        return f"{float(f'{share * 100:.{-math.floor(math.log10(rest)) - 1}f}'):g} %"
+        text = f"{share * 100:.{-math.floor(math.log10(rest)) - 1}f}"
+        return f"{text.rstrip('0').rstrip('.')} %"
     return f"{float(f'{share * 100:.2g}'):g} %" if abs(share) < 10 else f"{share * 100:,.0f} %"

@@ -13,7 +13,7 @@ from support.signals import DEPLOY, calibrated, orders, plan, series, signal, ti
 
 from watcher import detect
 from watcher.model.finding import Cause, Findings, Recovery, State
-from watcher.model.series import Series, empty_series
+from watcher.model.series import Floats, Series, empty_series
 from watcher.model.service import Harm, Kind
 
 
@@ -65,6 +65,30 @@ def test_gaps_frozen_values_and_impossible_ones_are_named() -> None:
     frozen = np.where(late, data.values[~late][-1], data.values)
     cause = _at_the_end(series(data.times, frozen)).of("orders").cause
     assert cause is Cause.FROZEN_DATA
+
+
+def _wandering_latency(seed: int) -> tuple[Floats, Floats]:
+    """A latency that wanders by a third, and where it is."""
+    rng, at = np.random.default_rng(seed), times()
+    level, steps = np.zeros(len(at)), 0.03 * rng.standard_normal(len(at))
+    for place in range(1, len(at)):
+        level[place] = 0.995 * level[place - 1] + steps[place]
+    return np.exp(level + 0.05 * rng.standard_normal(len(at))), np.exp(level)
+
+
+@pytest.mark.parametrize(
+    ("times_as_long", "cause"), [(None, Cause.FROZEN_DATA), (1.5, Cause.LEVEL_SHIFT), (3.0, Cause.LEVEL_SHIFT)]
+)
+def test_a_value_stuck_far_from_where_the_signal_was_is_harm(times_as_long: float | None, cause: Cause) -> None:
+    """A latency at its histogram's upper bound is; the newest value once more, wherever that is, is a dead source's."""
+    at = times()
+    for seed in range(4):
+        values, level = _wandering_latency(seed)
+        before = int(np.searchsorted(at, DEPLOY, side="right"))
+        stuck = values[before - 1] if times_as_long is None else times_as_long * level[before - 1]
+        data = {"p95": series(at, np.where(at > DEPLOY, stuck, values))}
+        found = watched(plan(signal("p95", Kind.LATENCY, Harm.UP)), data, every=60)[-1].of("p95")
+        assert found.cause is cause
 
 
 def test_nothing_at_all_is_harm_not_a_frozen_source() -> None:

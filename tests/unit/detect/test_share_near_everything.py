@@ -106,18 +106,83 @@ def test_a_rise_of_what_is_nearly_all_is_a_fall_of_the_rest() -> None:
     assert found.effect == pytest.approx(0.8 * 0.1 / 0.9, rel=0.1)
 
 
-def test_a_control_is_judged_by_what_it_leaves_out_as_well() -> None:
-    """Both regions lose: a common cause."""
-    rng = np.random.default_rng(7)
-    outage = 0.02 * np.exp(0.3 * rng.standard_normal(len(_AT))) * np.where(_AT > DEPLOY, 4.0, 1.0)
-    data = {}
-    for name in ("good", "elsewhere"):
-        totals = rng.poisson(2000, len(_AT)).astype(np.float64)
-        data[name] = series(_AT, totals - rng.binomial(totals.astype(np.int64), outage), totals)
+def _regions(seed: int, own: float, other: float, mood: Floats) -> dict[str, Series]:
+    """Two regions that share a mood: of how many of them something goes well, by shares of all."""
+    rng, data = np.random.default_rng(seed), {}
+    for name, share in (("good", own), ("elsewhere", other)):
+        totals = rng.poisson(3000, len(_AT)).astype(np.float64)
+        data[name] = series(_AT, rng.binomial(totals.astype(np.int64), share * mood).astype(np.float64), totals)
+    return data
+
+
+def _outages(seed: int, own: float, other: float, times_as_many: float) -> dict[str, Series]:
+    """The same with what goes wrong in common, of each region to so many."""
+    rng, data = np.random.default_rng(seed), {}
+    mood = np.exp(0.3 * rng.standard_normal(len(_AT))) * np.where(_AT > DEPLOY, times_as_many, 1.0)
+    for name, share in (("good", own), ("elsewhere", other)):
+        totals = rng.poisson(3000, len(_AT)).astype(np.float64)
+        data[name] = series(_AT, totals - rng.binomial(totals.astype(np.int64), np.minimum(share * mood, 0.9)), totals)
+    return data
+
+
+@pytest.mark.parametrize(("own", "other"), [(0.02, 0.02), (0.02, 0.004), (0.004, 0.02)])
+def test_a_common_outage_is_seen_as_one_however_little_of_it_each_has(own: float, other: float) -> None:
     of = plan(_GOOD, control("elsewhere", Kind.RATIO))
-    assert calibrated(of, data).signals["good"].judges[0].control == "elsewhere"
-    assert watched(of, data, every=60)[-1].of("good").state is not State.ALARM
-    assert _last(_GOOD, data).state is State.ALARM
+    for seed in range(3):
+        data = _outages(seed, own, other, 5.0)
+        assert watched(of, data, every=60)[-1].of("good").cause is Cause.SHARED_WITH_CONTROL
+        assert _last(_GOOD, data).state is State.ALARM, "without the control"
+
+
+@pytest.mark.parametrize(("own", "other"), [(0.55, 0.45), (0.45, 0.55), (0.55, 0.55)])
+def test_a_control_on_the_other_side_of_a_half_is_one(own: float, other: float) -> None:
+    rng = np.random.default_rng(1)
+    mood = np.minimum(np.exp(0.1 * rng.standard_normal(len(_AT))), 1.6)
+    of = plan(_GOOD, control("elsewhere", Kind.RATIO))
+    together, alone = np.where(_AT > DEPLOY, 0.8, 1.0), np.where(_AT > DEPLOY, 0.97, 1.0)
+    both = _regions(1, own, other, mood * together)
+    assert calibrated(of, both).signals["good"].judges[0].control == "elsewhere"
+    assert watched(of, both, every=60)[-1].of("good").cause is Cause.SHARED_WITH_CONTROL
+    own_fall = {
+        "good": _regions(1, own, other, mood * alone)["good"],
+        "elsewhere": _regions(1, own, other, mood)["elsewhere"],
+    }
+    assert watched(of, own_fall, every=60)[-1].of("good").state is State.ALARM
+
+
+def test_what_was_nearly_nothing_before_the_deploy_is_told_as_a_share() -> None:
+    rng = np.random.default_rng(1)
+    totals = rng.poisson(100, len(_AT)).astype(np.float64)
+    share = np.where((_AT > DEPLOY - 7200) & (_AT <= DEPLOY), 0.0, 0.99)
+    data = series(_AT, rng.binomial(totals.astype(np.int64), share).astype(np.float64), totals)
+    found = _last(replace(_GOOD, harm=Harm.EITHER), {"good": data})
+    assert found.expected is not None
+    assert found.effect is not None
+    assert 0 < found.expected < 1
+    assert found.effect < 100
+    band = detect.band(_calibration({"good": data}), "good", data)
+    for each in (band.expected, band.low, band.high):
+        assert np.nanmin(each) >= 0
+        assert np.nanmax(each) <= 1
+
+
+@pytest.mark.parametrize("counted", [0.98, 1.0, 1.02])
+def test_what_is_counted_beyond_the_totals_is_no_share_of_them(counted: float) -> None:
+    """Payments of a minute are not those of the minute's orders: nothing is what they leave out."""
+    rng = np.random.default_rng(2)
+    totals, values = rng.poisson(100, len(_AT)).astype(np.float64), rng.poisson(100 * counted, len(_AT))
+    data = {"good": series(_AT, values.astype(np.float64), totals)}
+    assert _calibration(data).signals["good"].side.odds is None
+    found = _last(_GOOD, data)
+    assert found.cause is Cause.NO_HARM
+    assert found.detectable == pytest.approx(0.08, rel=0.3)
+
+
+def test_a_rise_that_nobody_can_ask_for_is_not_missed() -> None:
+    rng = np.random.default_rng(1)
+    totals = rng.poisson(100, len(_AT)).astype(np.float64)
+    data = {"good": series(_AT, rng.binomial(totals.astype(np.int64), 0.98).astype(np.float64), totals)}
+    assert _last(replace(_GOOD, harm=Harm.UP, min_effect=0.03), data).cause is Cause.NO_HARM
 
 
 def _calibration(data: dict[str, Series]) -> Calibration:
@@ -162,6 +227,14 @@ def test_a_half_and_less_is_judged_as_it_is_measured() -> None:
         calibration = _calibration(_both(1, 1.0, failing))
         assert calibration.signals["good"].side.odds == odds
         assert Calibration.from_bytes(calibration.to_bytes()).signals["good"].side.odds == odds
+
+
+def test_quotients_and_other_kinds_are_judged_as_they_are() -> None:
+    bad, totals = _drawn(1, 1.0)
+    quotients = series(_AT, 1 - bad / totals)
+    assert calibrated(plan(_GOOD), {"good": quotients}).signals["good"].side.odds is None
+    counts = calibrated(plan(replace(_GOOD, kind=Kind.COUNT)), {"good": series(_AT, totals - bad, totals)})
+    assert counts.signals["good"].side.odds is None
 
 
 def test_a_rehearsal_says_what_the_least_effect_comes_to() -> None:

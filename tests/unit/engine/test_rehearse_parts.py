@@ -183,6 +183,8 @@ def test_what_spares_many_times_the_failures_is_told() -> None:
         "uptime leaves out 0.1 %: its min_effect of 3 % is 30 times as many of those more, and what is less is no harm."
         " With 0.05 % half as many more would be."
     )
+    (rare,) = advice.for_signal(service(), uptime, CONVERSION, odds=2e6)
+    assert rare == "uptime leaves out next to nothing, and a loss below its min_effect is no harm: set 0.01 %."
     for odds, harm in ((9.0, Harm.DOWN), (None, Harm.DOWN), (999.0, Harm.UP)):
         told_not = advice.for_signal(service(), replace(uptime, harm=harm), CONVERSION, odds=odds)
         assert not any("leaves out" in each for each in told_not)

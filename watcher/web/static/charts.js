@@ -124,7 +124,7 @@ export function broken(signal) {
   const nothing = () => null;
   return {
     ...signal,
-    t: spread(signal.t, (place) => signal.t[place] + signal.step),
+    t: spread(signal.t, (place) => signal.t[place] + Math.max(signal.step, usual)),
     value: spread(signal.value, nothing),
     expected: spread(signal.expected, nothing),
     low: spread(signal.low, nothing),
