@@ -11,17 +11,18 @@ import numpy as np
 from watcher.detect import codec
 from watcher.detect.baseline import kin_days
 from watcher.detect.before import Before, find_before
-from watcher.detect.clean import clean, longest_run, without_wild
+from watcher.detect.clean import clean, longest_run
 from watcher.detect.combine import costs
 from watcher.detect.detectable import smallest
+from watcher.detect.draft import Draft, draft_of
 from watcher.detect.fitting import MOST_POINTS, Judge, Quiet, fit_judge
 from watcher.detect.likeness import is_copy, likeness
 from watcher.detect.modelling import Model, Past, fit_model
-from watcher.detect.side import Side, side_of
-from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
+from watcher.detect.side import Side
+from watcher.detect.window import Axis, Grid, regrid
 from watcher.model.finding import Cause
 from watcher.model.series import Floats, Series
-from watcher.model.service import Harm, Role, Signal
+from watcher.model.service import Harm, Role
 from watcher.model.watch import WatchPlan
 
 ENGINE = "placebo-scan/11"
@@ -109,30 +110,12 @@ def _of_this_engine(header: Mapping[str, str]) -> None:
         raise OtherEngineError(f"calibration of engine {header.get('engine')!r}, this is {ENGINE!r}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Draft:
-    """A signal on the way to `Calibrated`."""
-
-    signal: Signal
-    axis: Axis
-    first: int
-    looks: int
-    measured: Grid
-    side: Side
-    bad: int
-
-    @property
-    def grid(self) -> Grid:
-        """What is judged."""
-        return self.side.judged(self.measured)
-
-
 def calibrate(plan: WatchPlan, history: Mapping[str, Series]) -> Calibration:
     """Learns every signal of `plan` from `history` (signal name -> points up to `plan.started_at`).
 
     Never raises on data: a signal without (enough) history is kept, with the cause why it cannot be judged.
     """
-    drafts = {signal.name: _draft(plan, signal, history.get(signal.name)) for signal in plan.signals}
+    drafts = {signal.name: draft_of(plan, signal, history.get(signal.name)) for signal in plan.signals}
     done: dict[str, Calibrated] = {}
     quiets: dict[str, Quiet] = {}
     with np.errstate(all="ignore"):
@@ -145,27 +128,7 @@ def calibrate(plan: WatchPlan, history: Mapping[str, Series]) -> Calibration:
     return Calibration(plan, plan.started_at, {signal.name: priced[signal.name] for signal in plan.signals})
 
 
-def end_of(plan: WatchPlan, signal: Signal) -> float:
-    return plan.ticket_until if signal.is_tickets else plan.until
-
-
-def _draft(plan: WatchPlan, signal: Signal, series: Series | None) -> _Draft:
-    axis = axis_of(series, signal.step)
-    first = axis.index(plan.started_at) + 1
-    if plan.warm_up:  # not even a part of a bucket is judged
-        first = max(first, axis.first_after(plan.judged_from))
-    looks = max(axis.index(end_of(plan, signal)) - first + 1, 0)
-    grid, side, bad = Grid(first, np.empty(0), None), Side(), 0
-    if series is not None and len(series):
-        times = series.times[np.isfinite(series.times) & (np.abs(series.times) < 1e12)]
-        start = axis.index(float(times.min())) if len(times) else first
-        known = series.between(-math.inf, plan.started_at) if ascending(series.times) else series
-        cleaned = without_wild(clean(regrid(known, axis, start, first), signal.kind))
-        grid, side, bad = cleaned.grid, side_of(cleaned.grid, signal.kind), cleaned.bad
-    return _Draft(signal, axis, first, looks, grid, side, bad)
-
-
-def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> tuple[_Draft, ...]:
+def _controls(draft: Draft, drafts: Mapping[str, Draft], plan: WatchPlan) -> tuple[Draft, ...]:
     """The named control, or every control of the plan that is measured alike."""
     if draft.signal.role is Role.CONTROL:
         return ()
@@ -180,7 +143,7 @@ def _controls(draft: _Draft, drafts: Mapping[str, _Draft], plan: WatchPlan) -> t
     )
 
 
-def _unusable(draft: _Draft, cause: Cause, note: str) -> Calibrated:
+def _unusable(draft: Draft, cause: Cause, note: str) -> Calibrated:
     return Calibrated(
         draft.signal.name, draft.axis, draft.first, draft.looks, draft.side, (), None, (), cause, 0.0, None, None,
         0, 0, None, None, 1.0, note,
@@ -188,7 +151,7 @@ def _unusable(draft: _Draft, cause: Cause, note: str) -> Calibrated:
 
 
 def _calibrate(
-    draft: _Draft, controls: tuple[_Draft, ...], history: Mapping[str, Series]
+    draft: Draft, controls: tuple[Draft, ...], history: Mapping[str, Series]
 ) -> tuple[Calibrated, Quiet | None]:
     grid, looks = draft.grid, draft.looks
     known = ~np.isnan(grid.values)
@@ -245,7 +208,7 @@ def _typical_total(grid: Grid) -> float:
     return float(np.median(busy)) if len(busy) else 0.0
 
 
-def _witness(draft: _Draft, model: Model, harm: Harm, typical_total: float) -> Judge | None:
+def _witness(draft: Draft, model: Model, harm: Harm, typical_total: float) -> Judge | None:
     if float(np.ptp(model.profile.curves)) == 0:
         return None
     watched = draft.first + np.array([0, draft.looks - 1])
@@ -261,7 +224,7 @@ def _tail_run(values: Floats) -> int:
 
 
 def _closest(
-    draft: _Draft, past: Past, controls: tuple[_Draft, ...], history: Mapping[str, Series]
+    draft: Draft, past: Past, controls: tuple[Draft, ...], history: Mapping[str, Series]
 ) -> tuple[str, Past] | None:
     """The control whose own surprises were most like this signal's; a named one always, another only if alike."""
     best: tuple[float, str, Past] | None = None

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from watcher.detect.calibration import Calibration, end_of
+from watcher.detect.calibration import Calibration
 from watcher.detect.combine import confirming, corroborated
 from watcher.detect.detectable import FEWEST_EVENTS
+from watcher.detect.draft import end_of
 from watcher.detect.expectation import Effect, Expected, effect_of, expect
 from watcher.detect.fitness import unfit, untrusted
 from watcher.detect.fitting import Judge
