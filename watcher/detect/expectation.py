@@ -68,8 +68,9 @@ def surprise(calibrated: Calibrated, judge: Judge, grid: Grid, place: int) -> fl
     """How far the bucket at `place` is from what was expected of it at the deploy, in s.d., without its sign."""
     part = grid.cut(grid.first + place, grid.first + place + 1)
     expected = expect(calibrated, judge, part, None)
-    values = np.log(np.maximum(part.values, judge.model.least)) if judge.model.noise.scale is Scale.LOG else part.values
-    return abs(float(values[0] - expected.values[0])) / (float(expected.sd[0]) * float(expected.path.point[-1]))
+    return abs(float(judge.model.scaled(part.values)[0] - expected.values[0])) / (
+        float(expected.sd[0]) * float(expected.path.point[-1])
+    )
 
 
 def explained(forecast: Forecast, control: tuple[Floats, Floats], start: int) -> Floats:
@@ -112,8 +113,7 @@ def judged_effect(judge: Judge, expected: Expected, grid: Grid, start: int, stop
     wide = math.sqrt((float(expected.path.sum[count - 1]) ** 2 + count * moved) * float(sd @ sd))
     wide *= max(float(judge.shape.spread[min(count, len(judge.shape.spread)) - 1]), 1.0)
     if judge.model.noise.scale is Scale.LOG:
-        logs = np.log(np.maximum(values, judge.model.least))
-        shift, half = float((logs - normal).mean()), Z95 * wide / count
+        shift, half = float((judge.model.scaled(values) - normal).mean()), Z95 * wide / count
         mean = math.exp(float(normal.mean()))
         return Effect(
             math.expm1(shift), math.expm1(shift - half), math.expm1(min(shift + half, 50.0)), mean,

@@ -13,7 +13,7 @@ from watcher.detect.clean import clean
 from watcher.detect.fitting import Judge, signs
 from watcher.detect.memory import forecast_level
 from watcher.detect.modelling import upper_fence
-from watcher.detect.noise import Scale, lift, standardise
+from watcher.detect.noise import lift, standardise
 from watcher.detect.statistics import CLIP, Scan, harmful, scan
 from watcher.detect.window import Axis, Grid, ascending, regrid
 from watcher.model.series import Floats, Series
@@ -90,9 +90,7 @@ def deviations(judge: Judge, axis: Axis, grid: Grid) -> tuple[Floats, Floats, Fl
 
 def _expected(judge: Judge, axis: Axis, grid: Grid) -> tuple[Floats, Floats]:
     """The profile of the grid's buckets, and their values on the scale on which they are judged."""
-    model = judge.model
-    values = np.log(np.maximum(grid.values, model.least)) if model.noise.scale is Scale.LOG else grid.values
-    return model.expected(axis, grid.first, len(grid)), values
+    return judge.model.expected(axis, grid.first, len(grid)), judge.model.scaled(grid.values)
 
 
 def weigh(judge: Judge, axis: Axis, grid: Grid, harm: Harm, control: tuple[Floats, Floats] | None) -> Verdict:

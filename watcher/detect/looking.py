@@ -18,7 +18,6 @@ from watcher.detect.fitness import unfit, untrusted
 from watcher.detect.fitting import Judge
 from watcher.detect.judged import Judged
 from watcher.detect.judging import Seen
-from watcher.detect.noise import Scale
 from watcher.detect.older import older, onset_of
 from watcher.detect.onset import Onset
 from watcher.detect.opinion import LN10, Opinion, Subject, alike
@@ -274,8 +273,7 @@ def _spike(sign: float, expected: Expected, grid: Grid, judge: Judge) -> int | N
 
     Single events are all gone in the next bucket: they are a spike if half of them came at once.
     """
-    values = np.log(np.maximum(grid.values, judge.model.least)) if judge.model.noise.scale is Scale.LOG else grid.values
-    off = np.nan_to_num(sign * (values - expected.values) / np.maximum(expected.sd, 1e-300))
+    off = np.nan_to_num(sign * (judge.model.scaled(grid.values) - expected.values) / np.maximum(expected.sd, 1e-300))
     peak = int(np.argmax(off))
     if judge.model.noise.counts and sign > 0:
         more = np.nan_to_num(grid.values - expected.values)

@@ -52,6 +52,10 @@ class Model:
     first: int
     ahead: Floats
 
+    def scaled(self, values: Floats) -> Floats:
+        """Values on the scale on which they are judged."""
+        return np.log(np.maximum(values, self.least)) if self.noise.scale is Scale.LOG else values
+
     def expected(self, axis: Axis, first: int, count: int) -> Floats:
         """The profile of `count` buckets from `first` on."""
         start = first - self.first

@@ -121,6 +121,17 @@ def test_other_bytes_are_refused(data: bytes) -> None:
         detect.Calibration.from_bytes(data)
 
 
+def test_the_band_is_as_wide_as_the_noise_is_where_the_signal_has_come_to() -> None:
+    rng, at = np.random.default_rng(12), times()
+    level = np.where(at > DEPLOY - 6 * 3600, 9.0, 1.0)
+    data = series(at, rng.poisson(100 * level).astype(np.float64))
+    band = detect.band(calibrated(plan(signal()), {"orders": data}), "orders", data)
+    wide, after = band.high - band.low, at > DEPLOY
+    usual = (at > DEPLOY - 2 * 86_400) & (at < DEPLOY - 86_400)
+    assert np.nanmean(band.expected[after]) == pytest.approx(900, rel=0.1)
+    assert np.nanmean(wide[after]) > 2 * np.nanmean(wide[usual])
+
+
 def test_the_band_covers_what_is_ordinary() -> None:
     data = orders(9)
     calibration = calibrated(plan(signal()), {"orders": data})
