@@ -12,6 +12,8 @@ from support.any_data import ANY_DATA, ANY_TIMES, judge_any_data, judge_any_time
 from support.signals import DEPLOY, calibrated, orders, plan, series, signal, times, watched
 
 from watcher import detect
+from watcher.detect.expectation import shifted
+from watcher.detect.noise import Noise, Scale
 from watcher.model.finding import Cause, Findings, Recovery, State
 from watcher.model.series import Floats, Series, empty_series
 from watcher.model.service import Harm, Kind
@@ -121,15 +123,11 @@ def test_other_bytes_are_refused(data: bytes) -> None:
         detect.Calibration.from_bytes(data)
 
 
-def test_the_band_is_as_wide_as_the_noise_is_where_the_signal_has_come_to() -> None:
-    rng, at = np.random.default_rng(12), times()
-    level = np.where(at > DEPLOY - 6 * 3600, 9.0, 1.0)
-    data = series(at, rng.poisson(100 * level).astype(np.float64))
-    band = detect.band(calibrated(plan(signal()), {"orders": data}), "orders", data)
-    wide, after = band.high - band.low, at > DEPLOY
-    usual = (at > DEPLOY - 2 * 86_400) & (at < DEPLOY - 86_400)
-    assert np.nanmean(band.expected[after]) == pytest.approx(900, rel=0.1)
-    assert np.nanmean(wide[after]) > 2 * np.nanmean(wide[usual])
+def test_noise_is_that_of_the_level_where_the_signal_has_come_to() -> None:
+    noise = Noise(Scale.EVENTS, 1.0, 0.0, 0.5, 1.0, 1.0)  # Poisson's
+    expected, sd = shifted(noise, np.array([100.0, 100.0]), np.array([0.0, 8.0]), None)
+    assert expected.tolist() == pytest.approx([100.0, 900.0])
+    assert sd.tolist() == pytest.approx([10.0, 30.0])
 
 
 def test_the_band_covers_what_is_ordinary() -> None:
