@@ -78,6 +78,11 @@ class Replicas:
         ((owner,),) = self.rows(f"select owner from orders where kind = 'rollback' and state = 'attempted' and {_HELD}")
         return self.of(owner)
 
+    def carries_out_a_rollback(self, daemon: Daemon) -> bool:
+        """Whether it was the last to take one that is not settled."""
+        taken = "kind = 'rollback' and state = 'attempted'"
+        return self.rows(f"select 1 from orders where {taken} and owner like '%:{daemon.pid}:%'") != []
+
     def taken_over(self, watch_ids: Sequence[str], lost: Daemon, since: float, seconds: float = 90.0) -> float:
         """When after `since` another than `lost` had looked at, or ended, every one of `watch_ids`; unix seconds."""
         listed = ",".join(f"'{watch_id}'" for watch_id in watch_ids)

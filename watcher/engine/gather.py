@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
@@ -104,7 +104,7 @@ class Gather:
         if gathered.settled:
             _continue(gathered, newer)
         else:
-            self._calibrate(watch, gathered, newer, now)
+            self._calibrate(watch, gathered, newer, now, read=len(newer) == len(found))
         return gathered
 
     def forget(self, watch_id: str) -> None:
@@ -178,10 +178,14 @@ class Gather:
             return None
         if isinstance(answer, Exception):
             raise answer
+        if answer is not None and answer.failing:  # what it collected before stands
+            gathered.failures[name] = answer.failing
         return answer
 
-    def _calibrate(self, watch: Watch, gathered: Gathered, newer: Mapping[str, Series], now: float) -> None:
-        """Joins the histories; calibrates for good only once all could be read or the window is over."""
+    def _calibrate(
+        self, watch: Watch, gathered: Gathered, newer: Mapping[str, Series], now: float, *, read: bool
+    ) -> None:
+        """Joins the histories; calibrates for good only once all could be `read` or the window is over."""
         for name, series in newer.items():
             known = gathered.histories.get(name)
             gathered.histories[name] = series if known is None else known.joined(series)
@@ -196,7 +200,7 @@ class Gather:
         shown = {name: _final(series.between(begin, math.inf)) for name, series in gathered.histories.items()}
         needed = gathered.calibration.recent_from
         gathered.recent = {name: series.between(needed, math.inf) for name, series in shown.items()}
-        gathered.settled = not gathered.failures or schedule.gives_up(watch, now)
+        gathered.settled = read or schedule.gives_up(watch, now)
         gathered.fresh = shown
         if gathered.settled:
             gathered.histories = {}
@@ -237,15 +241,7 @@ def blanked(series: Series, spans: Sequence[tuple[float, float]]) -> Series:
     values = series.values.copy()
     for start, end in spans:
         values[(series.times > start) & (series.times <= end)] = np.nan
-    return Series(
-        times=series.times,
-        values=values,
-        totals=series.totals,
-        step=series.step,
-        complete_until=series.complete_until,
-        partial=series.partial,
-        warnings=series.warnings,
-    )
+    return replace(series, values=values)
 
 
 def write_points(tx: Tx, watch_id: str, gathered: Gathered, now: float, *, ours: bool) -> None:

@@ -48,6 +48,7 @@ class Series:
         complete_until: points at or before this time are final; later ones may still change and must not be judged.
         partial: the source said that its answer is incomplete (a shard or store was missing).
         warnings: what the source said beside its answer.
+        failing: why a source that collects for itself has collected nothing lately; empty while it does.
     """
 
     times: Floats
@@ -57,6 +58,7 @@ class Series:
     totals: Floats | None = None
     partial: bool = False
     warnings: tuple[str, ...] = field(default=())
+    failing: str = ""
 
     def __len__(self) -> int:
         return len(self.times)
@@ -72,6 +74,7 @@ class Series:
             complete_until=min(self.complete_until, end),
             partial=self.partial,
             warnings=self.warnings,
+            failing=self.failing,
         )
 
     def taken(self, places: NDArray[np.int64]) -> Series:
@@ -93,6 +96,7 @@ class Series:
             complete_until=max(self.complete_until, newer.complete_until),
             partial=newer.partial,
             warnings=newer.warnings,
+            failing=newer.failing,
         )
 
 

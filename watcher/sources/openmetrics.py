@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
@@ -28,6 +29,7 @@ from watcher.sources.selection import Selection, misfit, refuse
 from watcher.sources.streams import Stream, What, aggregated, series, streams
 
 _SCRAPED = "scraped"  # {"at": newest scrape, "streams": {name: state}}
+_FAILED = "failed"  # {"at": newest scrape that failed, "error": why}
 _IMPORTED = "imported"  # {stream name: time of the newest sample}
 _GAP = 2.5  # scrapes
 _BATCH = 20_000  # points of an import written at once
@@ -58,7 +60,7 @@ class OpenMetrics:
         return self._options.interval
 
     def fetch(self, signal: Signal, window: Window) -> Series:
-        """As the port says, from memory alone; complete up to the newest scrape."""
+        """As the port says, from memory alone; complete up to the newest scrape, `failing` if that is long ago."""
         query = _query(signal)
         wanted = streams(query, signal.step)
         scraped = self._memory.get(_SCRAPED) or {}
@@ -68,12 +70,17 @@ class OpenMetrics:
         points = [self._memory.range(stream.name, window.start, window.end) for stream in wanted]
         newest = min(max(scraped.get("at", -math.inf), imported.get(stream.name, -math.inf)) for stream in wanted)
         known = math.floor(newest / signal.step) * signal.step if math.isfinite(newest) else window.start
-        return series(signal, query, points, min(known, window.end))
+        found = series(signal, query, points, min(known, window.end))
+        return replace(found, failing=self._failing(scraped.get("at", -math.inf), window.end))
 
     def collect(self, now: float, signals: Sequence[Signal]) -> None:
-        """As the port says. A scrape that fails raises and leaves a gap."""
+        """As the port says. A scrape that fails raises and leaves a gap; why is remembered for all who `fetch`."""
         wanted = _streams(signals)
-        scrape = self._scrape(wanted)
+        try:
+            scrape = self._scrape(wanted)
+        except ExternalError as error:
+            self._memory.put(_FAILED, {"at": now, "error": str(error)})
+            raise
         known = self._memory.get(_SCRAPED) or {}
         if now <= known.get("at", -math.inf) <= now + _GAP * self.interval:
             return  # the clock was set back a little: wait until it has caught up
@@ -115,6 +122,12 @@ class OpenMetrics:
             until[stream.name] = max(newest, until.get(stream.name, newest))
         self._memory.put(_IMPORTED, until)
         return kept
+
+    def _failing(self, scraped: float, until: float) -> str:
+        """Why nothing is known up to `until`, if scrapes have failed since the newest good one at `scraped`."""
+        failed = self._memory.get(_FAILED) or {}
+        lately = until - scraped <= _GAP * self.interval
+        return "" if lately or failed.get("at", -math.inf) <= scraped else str(failed["error"])
 
     def _scrape(self, wanted: Iterable[Stream]) -> Exposition:
         names = {name for stream in wanted for name in (stream.wanted.name, stream.created)}

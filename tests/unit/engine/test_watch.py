@@ -46,6 +46,7 @@ class MadeShop:
     better_from: float = np.inf
     complete_until: float = np.inf
     fails: Callable[[Window], None] = field(default=lambda _window: None)
+    failing: str = ""
     asked: list[Window] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
@@ -66,7 +67,7 @@ class MadeShop:
         noise = np.sqrt(rate * (1 - rate) * self.totals) * (draws * 2 - 1) * 1.7
         values = np.round(self.totals * rate + noise)
         complete = min(float(self.times[-1]), self.complete_until)
-        whole = Series(self.times, values, STEP, complete, totals=self.totals)
+        whole = Series(self.times, values, STEP, complete, totals=self.totals, failing=self.failing)
         return whole.between(window.start, window.end)
 
 
@@ -242,6 +243,35 @@ def test_a_source_that_fails_is_blind_time_then_inconclusive_never_a_rollback(ho
     assert ended.blind_seconds == WINDOW - 600
     assert house.topics() == [Topic.BLIND, Topic.INCONCLUSIVE]
     assert ended.rollback_state is None
+
+
+@pytest.mark.parametrize("collected", [-600.0, 600.0])
+def test_a_source_that_collects_for_itself_fails_when_it_can_collect_no_more(house: House, collected: float) -> None:
+    open_watch(house)
+    watcher = house.watcher()
+    house.shop.complete_until, house.shop.failing = START + collected, "shop: connection refused"
+    now = START
+    while not house.watch().ended:
+        now += STEP
+        house.look(now, watcher)
+    ended = house.watch()
+    assert (ended.outcome, ended.reason) == (Outcome.INCONCLUSIVE, Reason.SOURCE_FAILED), ended.sentence
+    assert ended.rollback_state is None
+    with house.database.read() as tx:
+        last = looks.last(tx, "w-1")
+    assert last is not None
+    assert last.failures == {"conversion": "shop: connection refused"}
+
+
+def test_what_a_source_collected_before_it_failed_is_judged_and_so_is_what_comes_after(house: House) -> None:
+    open_watch(house)
+    watcher = house.watcher()
+    house.shop.worse_from = START
+    house.shop.complete_until, house.shop.failing = START - 60, "shop: connection refused"
+    assert house.look(START + 60, watcher).outcome is None
+    house.shop.complete_until, house.shop.failing = np.inf, ""
+    found = house.look(START + 900, watcher)
+    assert found.outcome is Outcome.REGRESSED, found.sentence
 
 
 def test_an_outage_while_nothing_would_be_judged_is_no_blind_time(house: House) -> None:

@@ -160,6 +160,28 @@ def test_scrapes_that_fail_leave_a_gap_and_not_a_zero(shop: Shop) -> None:
     assert set(series.values) == {12.0}
 
 
+def test_why_scrapes_fail_is_told_to_whoever_fetches_once_there_is_a_gap_and_until_it_ends(shop: Shop) -> None:
+    shop.server.answer = lambda _request: Answer(503)
+
+    def fail() -> str:
+        shop.now += 15
+        with pytest.raises(ExternalError):
+            shop.scrape()
+        return shop.fetch().failing
+
+    assert shop.fetch().failing == "", "nobody has tried yet"
+    assert "503" in fail(), "never scraped"
+    shop.server.answer = shop.expose
+    shop.run(3, steady(shop, orders_total=3))
+    assert shop.fetch().failing == ""
+    shop.server.answer = lambda _request: Answer(503)
+    assert [bool(fail()) for _ in range(4)] == [False, False, True, True], "two failed scrapes lose nothing"
+    assert len(shop.fetch()), "what was collected before stands"
+    shop.server.answer = shop.expose
+    shop.run(1, steady(shop, orders_total=3))
+    assert shop.fetch().failing == ""
+
+
 def test_one_failed_scrape_hides_nothing(shop: Shop) -> None:
     shop.run(3, steady(shop, orders_total=3))
     shop.lines["orders_total"] += 3
