@@ -15,7 +15,7 @@ from watcher.detect.forecast import RECENT
 from watcher.detect.modelling import Model, Past
 from watcher.detect.noise import ACTIVE, Scale, lift, standardise
 from watcher.detect.path import Path, follow
-from watcher.detect.statistics import TINY, Shape, clipped, growing, harmful, scan, shape_of
+from watcher.detect.statistics import TINY, Shape, clipped, growing, harmful, informing, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -208,8 +208,8 @@ def fit_judge(
     counts = model.noise.counts
     moves = not past.still
     shape = shape_of(response, (0.0, 0.0), counts, moves)
-    deviations = [growing(sign * w * clipped(one, high), w * w, shape, sign) for sign, one in towards.items()]
-    information = np.cumsum(w * w * (response * response), axis=1)
+    information = informing(w * w, response)
+    deviations = [growing(sign * w * clipped(one, high), information, shape, sign) for sign, one in towards.items()]
     shape = shape_of(response, _inflation(deviations, information, independent), counts, moves, math.sqrt(past.certain))
     scans = [scan(one, w, high, shape, sign) for sign, one in towards.items()]
     lasting = np.max([one.lasting.max(axis=1, initial=-9.0) for one in scans], axis=0)

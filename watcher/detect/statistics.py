@@ -114,8 +114,10 @@ def scan(eps: Floats, w: Floats, high: Floats, shape: Shape, sign: float) -> Sca
     harm, squares = sign * w, w * w
     weights = _sums(squares)
 
+    information = informing(squares, shape.response[:width])
+
     def largest(values: Floats, lengths: list[int]) -> Floats:
-        since = growing(values, squares, shape, sign, LEAST) / shape.spread[:width] - shape.price[:width]
+        since = growing(values, information, shape, sign, LEAST) / shape.spread[:width] - shape.price[:width]
         return np.maximum(since, _largest(values, squares, weights, lengths, shape, sign) - PRICE, out=since)
 
     return Scan(
@@ -156,11 +158,18 @@ def pulled(eps: Floats, high: Floats | float) -> Floats:
     return np.asarray(inside, dtype=np.float64)
 
 
-def growing(weighted: Floats, squares: Floats, shape: Shape, sign: float, least: float = -math.inf) -> Floats:
-    """The deviation of the stretch from the deploy to each look, neither inflated nor priced; shape as `weighted`."""
-    response = shape.response[: weighted.shape[1]]
-    total = np.cumsum(weighted * response, axis=1)
-    return signed_root(total, np.cumsum(squares * (response * response), axis=1), sign, shape.counts, least)
+def informing(squares: Floats, response: Floats) -> Floats:
+    """The information of the stretch from the deploy to each look, in s.d. squared; shape as `squares`."""
+    return np.asarray(np.cumsum(squares * (response * response), axis=1))
+
+
+def growing(weighted: Floats, information: Floats, shape: Shape, sign: float, least: float = -math.inf) -> Floats:
+    """The deviation of the stretch from the deploy to each look, neither inflated nor priced; shape as `weighted`.
+
+    `information` is that of `informing`.
+    """
+    total = np.cumsum(weighted * shape.response[: weighted.shape[1]], axis=1)
+    return signed_root(total, information, sign, shape.counts, least)
 
 
 def _largest(values: Floats, squares: Floats, weights: Floats, lengths: list[int], shape: Shape, sign: float) -> Floats:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from watcher import detect
 from watcher.engine import hindsight
@@ -109,12 +110,33 @@ def look(
     return hindsight.look(placebo.calibration, context, series, at, previous, judged)
 
 
-def called(placebo: Placebo, series: Mapping[str, Series], at: float) -> bool:
-    """Whether a single look at `at` calls harm."""
-    judged = detect.Judged()
-    if not hindsight.may_call(placebo.calibration, placebo.context, series, at, judged):
-        return False
-    return look(placebo, series, at, None, judged).called
+class Asked:
+    """A single look at `at`, made no further than is asked: of most the evidence alone tells that they call nothing."""
+
+    def __init__(self, placebo: Placebo, series: Mapping[str, Series], at: float) -> None:
+        self._placebo, self._at = placebo, at
+        self._series = {name: each.between(placebo.calibration.recent_from, at) for name, each in series.items()}
+        self._judged = detect.Judged()
+        self.may_call = hindsight.may_call(placebo.calibration, placebo.context, self._series, at, self._judged)
+
+    @property
+    def calls(self) -> bool:
+        """Whether it calls harm."""
+        return self.may_call and look(self._placebo, self._series, self._at, None, self._judged).called
+
+
+def first_that_calls(
+    ask: Callable[[int], Asked], search: Callable[[Callable[[int], bool], int], int], count: int
+) -> int:
+    """The first of `count` looks that calls harm, each of which calls it if one before it does; `count`: none does.
+
+    `search(holds, least)` gives the first place from `least` on at which `holds`, as at all after it.
+    """
+    asked = cache(ask)
+    place = search(lambda at: asked(at).may_call, 0)
+    if place < count and not asked(place).calls:  # something is held against the harm
+        place = search(lambda at: asked(at).calls, place + 1)
+    return place
 
 
 def run(placebo: Placebo) -> list[Seen]:
@@ -156,10 +178,13 @@ def _first_that_may(placebo: Placebo, series: Mapping[str, Series]) -> int:
 
 def first_call(placebo: Placebo, series: Mapping[str, Series]) -> int | None:
     """How many looks it takes until harm is called, found by halving, as evidence never falls; None: never."""
-    if not called(placebo, series, placebo.looks[-1]):
-        return None
-    places = range(len(placebo.looks) - 1)
-    return 1 + bisect_left(places, True, key=lambda place: called(placebo, series, placebo.looks[place]))
+    places = range(len(placebo.looks))
+
+    def search(holds: Callable[[int], bool], least: int) -> int:
+        return bisect_left(places, True, least, key=holds)
+
+    place = first_that_calls(lambda place: Asked(placebo, series, placebo.looks[place]), search, len(places))
+    return place + 1 if place < len(places) else None
 
 
 def watched_with(placebo: Placebo, name: str, series: Series) -> dict[str, Series]:

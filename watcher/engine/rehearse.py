@@ -21,7 +21,7 @@ from watcher.model.rehearsal import Judged, Pooled, Rehearsal
 from watcher.model.series import Series
 from watcher.model.service import Role, Service
 
-PLACEBOS = 20  # two weeks of one-minute history are to cost half a second a signal
+PLACEBOS = 18  # two weeks of one-minute history are to cost half a second a signal
 LIMIT = 120.0  # seconds after which no further placebo is begun
 
 

@@ -79,17 +79,22 @@ class Tally:
         # In pairs, as harm that goes either way takes turns.
         for shape in injection.SHAPES[: 1 if turn // 2 % 2 else None]:
 
-            def called(place: int, shape: str = shape) -> bool:
+            def ask(place: int, shape: str = shape) -> placebo.Asked:
                 series = harmed(one, self.signal, turn, sizes[place], shape)
-                return placebo.called(one, series, one.looks[-1])
+                return placebo.Asked(one, series, one.looks[-1])
 
-            place = first(called, len(sizes), least, self.near.get(shape, len(sizes) // 2))
+            place = placebo.first_that_calls(ask, self._search(shape, len(sizes), least), len(sizes))
             self.near[shape] = place
             smallest[shape] = sizes[place] if place < len(sizes) else math.inf
             least = max(least, place if shape == injection.SHAPES[0] else 0)
         # Asked apart: a veto may strike a large harm where it spared a smaller one.
         seen = placebo.look(one, harmed(one, self.signal, turn, self.signal.must_see, "step"), one.looks[-1], None)
         self.harmed.append(Harmed(turn, one, smallest, seen.called, _is_vetoed(seen)))
+
+    def _search(self, shape: str, count: int, least: int) -> Callable[[Callable[[int], bool], int], int]:
+        """Begins near where it ended for the placebo before."""
+        near = self.near.get(shape, count // 2)
+        return lambda holds, begin: first(holds, count, max(begin, least), max(begin, near))
 
 
 def _is_vetoed(seen: Seen) -> bool:

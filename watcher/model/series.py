@@ -66,6 +66,8 @@ class Series:
     def between(self, start: float, end: float) -> Series:
         """The points with `start < time <= end`; what was known up to `end`, so complete no later than `end`."""
         low, high = np.searchsorted(self.times, (start, end), side="right")
+        if low == 0 and high == len(self) and self.complete_until <= end:
+            return self
         return Series(
             times=self.times[low:high],
             values=self.values[low:high],

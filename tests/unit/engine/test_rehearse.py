@@ -12,7 +12,7 @@ import pytest
 from support.made import service, signal
 from support.made_history import END, STEP, counts, ratio
 
-from watcher.engine import injection, placebo
+from watcher.engine import injection, placebo, tally
 from watcher.engine.rehearse import rehearse
 from watcher.model.rehearsal import Rehearsal
 from watcher.model.series import Series
@@ -157,6 +157,30 @@ def _placebos() -> list[placebo.Placebo]:
     )
     clear = placebo.starts(policy, END - DAYS * 86400, END, [])
     return [placebo.prepare(policy, history, start) for start in clear[:4]]
+
+
+@pytest.mark.parametrize("least", [0.0, 0.2, 0.9])
+def test_the_smallest_harm_is_the_first_that_is_called_whether_evidence_or_what_is_held_against_it_decides(
+    least: float,
+) -> None:
+    history = {"orders": counts(DAYS, 200.0)}
+    signal = replace(ORDERS, min_effect=least)  # less harm than that is none, however sure
+    policy = service(signals=(signal,), window=WINDOW, step=STEP)
+    start = placebo.starts(policy, END - DAYS * 86400, END, [])[0]
+    one = placebo.prepare(policy, history, start)
+    sizes = injection.sizes(-1.0)
+
+    def ask(place: int) -> placebo.Asked:
+        return placebo.Asked(one, tally.harmed(one, signal, 0, sizes[place], "step"), one.looks[-1])
+
+    def search(holds: Callable[[int], bool], begin: int) -> int:
+        return tally.first(holds, len(sizes), begin, 0)
+
+    calls = [ask(place).calls for place in range(len(sizes))]
+    may = [ask(place).may_call for place in range(len(sizes))]
+    if least:
+        assert calls.index(True) > may.index(True)
+    assert placebo.first_that_calls(ask, search, len(sizes)) == calls.index(True)
 
 
 def test_short_cuts_find_what_all_looks_find() -> None:
