@@ -12,7 +12,7 @@ from watcher import settings as configuration
 from watcher.errors import ConfigError
 from watcher.kit import text
 from watcher.kit.units import write_duration
-from watcher.model.service import Mode, Role, Service, Signal
+from watcher.model.service import Harm, Kind, Mode, Role, Service, Signal
 from watcher.settings import Adapter, Settings
 
 
@@ -78,7 +78,10 @@ def _signal(signal: Signal, settings: Settings) -> str:
     parts = [f"{signal.name}: {signal.kind} of {_named(adapters[signal.source])} every {write_duration(signal.step)}"]
     if signal.role is Role.CONTROL:
         return f"{parts[0]}, a control"
-    parts.append(f"{signal.role}, harm {signal.harm} from {text.percent(signal.min_effect)}")
+    least = text.percent(signal.min_effect)
+    if signal.default_effect and signal.kind is Kind.RATIO and signal.harm is not Harm.UP:
+        least += " (of what it leaves out, where that is less than half)"
+    parts.append(f"{signal.role}, harm {signal.harm} from {least}")
     if signal.control:
         parts.append(f"compared with {signal.control}")
     return ", ".join(parts)

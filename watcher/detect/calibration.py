@@ -266,7 +266,7 @@ def _priced(plan: WatchPlan, done: Mapping[str, Calibrated], quiets: Mapping[str
             evidence = -math.log(min(max(plan.false_rollback_probability, 1e-12), 0.5)) + cost
             judge, looks, total = calibrated.judges[0], calibrated.looks, calibrated.typical_total
             side = calibrated.side
-            harm, counts = side.harm(signal.harm), side.size(signal.min_effect)
+            harm, counts = side.harm(signal.harm), side.least(signal)
             least, more = smallest(judge, looks, total, harm, evidence, counts)
             told = None if least is None else abs(side.change(least))
             more = more if signal.harm is harm else None  # no more of what is measured

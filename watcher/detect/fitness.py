@@ -44,9 +44,9 @@ def unfit(subject: Subject, seen: Seen, opinion: Opinion | None, spacing: float)
 
 def _is_more_than_all(subject: Subject, change: float) -> bool:
     """Whether nothing falls so far: neither what is measured nor what is judged."""
-    side, least = subject.calibrated.side, subject.signal.min_effect
+    side = subject.calibrated.side
     falls = [(subject.signal.harm, change)]
-    if side.size(least) < 1:  # else nobody's harm is possible, and none is missed
+    if side.least(subject.signal) < 1:  # else nobody's harm is possible, and none is missed
         falls.append((subject.harm, side.size(change)))
     return any(harm is Harm.DOWN and size >= 1 for harm, size in falls)
 

@@ -194,7 +194,7 @@ class _Look:
         few = doubted and _is_few(judged, expected, seen.grid)
         small = few or (doubted and not self._large(effect, self.subject.calibrated.side.change(judged.verdict.sign)))
         if small and harmed:
-            note = f"a change, and not surely {percent(max(self.subject.signal.min_effect, 0.0))} off what was expected"
+            note = f"a change, and not surely {percent(self._least)} off what was expected"
             unlike = "more" if self.subject.calibrated.side.odds is None else "fewer"
             note = f"not {FEWEST_EVENTS} events {unlike} than expected" if few else note
             return replace(base, state=State.QUIET, cause=Cause.NO_HARM, note=note, **measured)
@@ -214,12 +214,17 @@ class _Look:
         """The score from which on the signal may confirm another kind's."""
         return confirming(LN10 * self.threshold, tickets=self.subject.signal.is_tickets) / LN10
 
+    @property
+    def _least(self) -> float:
+        """The relative change of what is measured below which there is no harm."""
+        return self.subject.calibrated.side.least_measured(self.subject.signal)
+
     def _large(self, effect: Effect | None, towards: float) -> bool:
         """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side.
 
         A burst that ends is a steep fall and no harm: only against what was expected at the deploy does it show.
         """
-        least, sign = self.subject.signal.min_effect, math.copysign(1.0, towards)
+        least, sign = self._least, math.copysign(1.0, towards)
         if effect is None:
             return least <= 0
         near = effect.low if sign > 0 else -effect.high

@@ -46,7 +46,7 @@ def older(subject: Subject, opinion: Opinion, seen: Seen, suspect: float) -> tup
     """
     judge, verdict, before = opinion.judge, opinion.verdict, _before(subject, opinion)
     claim = before.claim
-    least = subject.calibrated.side.size(subject.signal.min_effect)
+    least = subject.calibrated.side.least(subject.signal)
     if claim is not None and abs(claim.effect) < least:
         claim = None
     if opinion.evidence / LN10 < suspect:

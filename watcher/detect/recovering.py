@@ -60,7 +60,7 @@ def _recovered(calibration: Calibration, signal: Signal, series: Series | None, 
         return Recovery.UNMEASURABLE
     size, lowest = left
     worst = _worst(calibrated, signal, grid, split)
-    allowed = max(signal.min_effect, abs(calibrated.side.change(HARMLESS)), LEFT * worst)
+    allowed = max(calibrated.side.least_measured(signal), abs(calibrated.side.change(HARMLESS)), LEFT * worst)
     return Recovery.RECOVERED if size <= allowed or (lowest <= 0 and size <= 0.5 * worst) else Recovery.NOT_YET
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from watcher.detect.window import Grid
-from watcher.model.service import Harm, Kind
+from watcher.model.service import Harm, Kind, Signal
 
 HALF = 0.5
 BEYOND = 0.05  # of what is left out: so much may be counted beyond the totals, as of late points
@@ -51,6 +51,17 @@ class Side:
     def size(self, relative: float) -> float:
         """A relative change of what is measured as one of what is judged, both without their signs."""
         return relative if self.odds is None else relative * self.odds
+
+    def least(self, signal: Signal) -> float:
+        """The relative change of what is judged below which there is no harm.
+
+        What people set is one of the share that they see; what nobody has set is the same for both ways to write it.
+        """
+        return signal.min_effect if signal.default_effect else self.size(signal.min_effect)
+
+    def least_measured(self, signal: Signal) -> float:
+        """The same as a change of what is measured, without its sign."""
+        return abs(self.change(self.least(signal)))
 
 
 def side_of(grid: Grid, kind: Kind) -> Side:

@@ -152,7 +152,7 @@ def for_signal(
 
 def _spared(signal: Signal, odds: float | None) -> Iterator[str]:
     """A few per cent of nearly everything are many times what it leaves out."""
-    if odds is None or signal.harm is Harm.UP or signal.min_effect * odds < 1:
+    if odds is None or signal.default_effect or signal.harm is Harm.UP or signal.min_effect * odds < 1:
         return
     wanted = percent(max(0.5 / odds, _FINEST))
     if odds > 1 / _FINEST:

@@ -55,6 +55,7 @@ class Signal:
         step: bucket width in seconds.
         settle: seconds that a point needs until it is final, beyond what the source itself says.
         min_effect: relative change below which no harm is called (0.03 is 3 %).
+        default_effect: nobody has set `min_effect`: of a share near everything it is a change of what that leaves out.
         must_see: relative harm that the window must be able to show, or the signal is too weak for `healthy`; of rare
             events that are harm, FEW_EVENTS more will do.
         control: name of a control signal of the same service, or None.
@@ -70,6 +71,7 @@ class Signal:
     role: Role = Role.REQUIRED
     settle: float = 0.0
     min_effect: float = 0.0
+    default_effect: bool = False
     must_see: float = 0.3
     control: str | None = None
     query: Mapping[str, Any] = field(default_factory=dict)

@@ -263,7 +263,11 @@ class SignalOptions(_Section):
     settle: Duration = Field(
         default=0.0, le=DAY, description="How long a point takes to be final, beyond what the source itself says."
     )
-    min_effect: Share = Field(default=0.03, description="Relative change below which nothing is called harm.")
+    min_effect: Share = Field(
+        default=0.03,
+        description="Relative change below which nothing is called harm. Unless it is set, of a `ratio` with a total "
+        "that is usually above a half it is a change of what that leaves out: of 99.9% good, 3% more bad ones.",
+    )
     must_see: Share | None = Field(
         default=None,
         gt=0,

@@ -110,6 +110,7 @@ def _compiled(name: str, options: SignalOptions, query: BaseModel) -> Signal:
         role=options.role or (Role.SUPPORTING if tickets else Role.REQUIRED),
         settle=options.settle,
         min_effect=options.min_effect,
+        default_effect="min_effect" not in options.model_fields_set,
         must_see=options.must_see if options.must_see is not None else usual,
         control=options.control,
         query=query.model_dump(mode="json", exclude_unset=True),

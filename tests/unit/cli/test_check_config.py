@@ -99,6 +99,20 @@ basket
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("", "harm down from 3 % (of what it leaves out, where that is less than half)\n"),
+        (", min_effect: 3%", "harm down from 3 %\n"),
+    ],
+)
+def test_of_what_a_least_effect_is_that_nobody_has_set(check: Check, said: str, told: str) -> None:
+    more = f"      good: {{source: prom, kind: ratio, harm: down, good: good_total, total: requests_total{said}}}\n"
+    result = check(GOOD + more)
+    assert result.exit_code == 0, result.output
+    assert told in result.stdout
+
+
 def test_when_it_only_asks_and_who_is_called_outside(check: Check) -> None:
     more = """
 heartbeat: {url: "https://pings.example/${SECRET}", interval: 90s}

@@ -80,6 +80,25 @@ def test_the_least_effect_is_one_of_the_share_as_it_was_measured() -> None:
     assert spared.detectable >= 0.03
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("times_as_many", [1.0, 1.5, 10.0])
+def test_a_least_effect_that_nobody_has_set_is_the_same_for_both_ways_to_write_a_share(
+    seed: int, times_as_many: float
+) -> None:
+    data = _both(seed, times_as_many, failing=0.02)
+    good, bad = (_last(replace(of, min_effect=0.2, default_effect=True), data) for of in (_GOOD, _BAD))
+    assert (good.score, good.state, good.cause, good.onset) == (bad.score, bad.state, bad.cause, bad.onset)
+    assert good.detectable is not None
+    assert bad.detectable is not None
+    assert 0.2 <= bad.detectable == pytest.approx(good.detectable * 0.98 / 0.02, rel=0.05)
+
+
+def test_with_nothing_set_ten_times_the_failures_are_harm() -> None:
+    usual = replace(_GOOD, min_effect=0.03, default_effect=True)
+    assert _last(usual, _both(1, 10.0)).state is State.ALARM
+    assert _last(replace(usual, default_effect=False), _both(1, 10.0)).cause is Cause.NO_HARM
+
+
 def test_a_few_failures_are_no_harm() -> None:
     rng = np.random.default_rng(5)
     totals = rng.poisson(30, len(_AT)).astype(np.float64)
@@ -200,14 +219,15 @@ def test_the_band_is_about_the_share_as_it_was_measured() -> None:
     assert band.expected[known].mean() == pytest.approx(0.95, abs=0.005)
 
 
-def test_after_a_rollback_the_share_recovers() -> None:
+@pytest.mark.parametrize("of", [_GOOD, replace(_GOOD, min_effect=0.03, default_effect=True)])
+def test_after_a_rollback_the_share_recovers(of: Signal) -> None:
     bad, totals = _drawn(1, 10.0)
     rng, since = np.random.default_rng(8), DEPLOY + 1200
     back = np.where(since < _AT, rng.binomial(totals.astype(np.int64), 0.001), bad)
     for values, wanted in ((back, Recovery.RECOVERED), (bad, Recovery.NOT_YET)):
         data = {"good": series(_AT, np.maximum(totals - values, 0), totals)}
-        calibration = _calibration(_both(1, 10.0))
-        assert detect.recovery(calibration, data, since, DEPLOY + 3600)["good"] is wanted
+        learned = calibrated(plan(of), _both(1, 10.0))
+        assert detect.recovery(learned, data, since, DEPLOY + 3600)["good"] is wanted
 
 
 def test_a_source_that_repeats_one_value_is_frozen_though_it_leaves_out_nothing() -> None:

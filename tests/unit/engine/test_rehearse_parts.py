@@ -185,8 +185,13 @@ def test_what_spares_many_times_the_failures_is_told() -> None:
     )
     (rare,) = advice.for_signal(service(), uptime, CONVERSION, odds=2e6)
     assert rare == "uptime leaves out next to nothing, and a loss below its min_effect is no harm: set 0.01 %."
-    for odds, harm in ((9.0, Harm.DOWN), (None, Harm.DOWN), (999.0, Harm.UP)):
-        told_not = advice.for_signal(service(), replace(uptime, harm=harm), CONVERSION, odds=odds)
+    for odds, changed in (
+        (9.0, uptime),
+        (None, uptime),
+        (999.0, replace(uptime, harm=Harm.UP)),
+        (999.0, replace(uptime, default_effect=True)),
+    ):
+        told_not = advice.for_signal(service(), changed, CONVERSION, odds=odds)
         assert not any("leaves out" in each for each in told_not)
 
 

@@ -121,6 +121,7 @@ def test_the_example_of_the_readme(tmp_path: Path) -> None:
                 is_tickets=True,
                 role=Role.SUPPORTING,
                 min_effect=0.03,
+                default_effect=True,
                 query={"tags": ["checkout"]},
             ),
         ),
@@ -196,6 +197,7 @@ def test_a_signals_own_defaults(tmp_path: Path) -> None:
 """,
     )
     control, other, tickets = found.signal("c"), found.signal("x"), found.signal("t")
+    assert (tickets.min_effect, tickets.default_effect, other.default_effect) == (0.03, True, False)
     assert (control.role, control.harm) == (Role.CONTROL, Harm.EITHER)
     assert (other.control, other.min_effect, other.must_see, other.settle, other.role) == (
         "c",
