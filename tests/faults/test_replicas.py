@@ -72,6 +72,7 @@ def _one_killed_one_asleep_in_a_rollback(
     killed, held = fleet.busiest([scraper] if scraper in awake else awake)
     at = fleet.kill(killed)
     if fleet.carries_out_a_rollback(killed):  # as well: where the one asleep had all watches, all leases end at once
+        assert stopwatch.between(since, at) <= TAKEOVER
         since = at
     fleet.until(lambda: around.rollbacks()["bad-0"].total() == 2, 90)
     repeated = stopwatch.between(since, time.time())

@@ -12,7 +12,7 @@ from watcher import settings as configuration
 from watcher.errors import ConfigError
 from watcher.kit import text
 from watcher.kit.units import write_duration
-from watcher.model.service import Harm, Kind, Mode, Role, Service, Signal
+from watcher.model.service import Kind, Mode, Role, Service, Signal
 from watcher.settings import Adapter, Settings
 
 
@@ -79,7 +79,7 @@ def _signal(signal: Signal, settings: Settings) -> str:
     if signal.role is Role.CONTROL:
         return f"{parts[0]}, a control"
     least = text.percent(signal.min_effect)
-    if signal.default_effect and signal.kind is Kind.RATIO and signal.harm is not Harm.UP:
+    if signal.default_effect and signal.kind is Kind.RATIO and "bad" not in signal.query:
         least += " (of what it leaves out, where that is less than half)"
     parts.append(f"{signal.role}, harm {signal.harm} from {least}")
     if signal.control:

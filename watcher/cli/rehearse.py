@@ -27,7 +27,7 @@ _LOW_PRIORITY = 19
 @click.command()
 @click.argument("service")
 @click.option("--config", "path", required=True, type=click.Path(), help="The configuration file.")
-@click.option("--placebos", type=click.IntRange(1, 2000), default=20, show_default=True, help="How many at most.")
+@click.option("--placebos", type=click.IntRange(1, 2000), default=18, show_default=True, help="How many at most.")
 @click.option(
     "--limit", type=click.FloatRange(0), default=120.0, show_default=True, help="Seconds after which no more is begun."
 )

@@ -25,7 +25,7 @@ class Baseline(StrEnum):
 class Learned:
     """`days` of history are behind the baseline; `control` is the one that is used, named or found.
 
-    Of a share above a half what it leaves out is judged: to each of those come `odds` that it counts.
+    Of a share above a half `odds` that it counts come to each that it leaves out; if `turned`, the latter are judged.
     """
 
     baseline: Baseline
@@ -33,6 +33,7 @@ class Learned:
     days: int
     control: str | None
     odds: float | None = None
+    turned: bool = False
 
 
 def learned(calibration: Calibration, name: str) -> Learned | None:
@@ -42,8 +43,8 @@ def learned(calibration: Calibration, name: str) -> Learned | None:
     if not judges:
         return None
     model = judges[-1].model
-    baseline, odds = _baseline(model.profile), calibrated.side.odds
-    return Learned(baseline, model.noise.scale, model.profile.days, judges[0].control, odds)
+    baseline, side = _baseline(model.profile), calibrated.side
+    return Learned(baseline, model.noise.scale, model.profile.days, judges[0].control, side.odds, side.turned)
 
 
 def _baseline(profile: Profile) -> Baseline:

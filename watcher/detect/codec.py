@@ -83,15 +83,8 @@ def _reader(shape: Any) -> _Read:  # noqa: PLR0911 - one branch a type
         return _array
     if dataclasses.is_dataclass(shape) and isinstance(shape, type):
         hints = get_type_hints(shape)
-        fields = [
-            # What has a default may be missing: an older version wrote it.
-            (field.name, _reader(hints[field.name]), field.default is not dataclasses.MISSING)
-            for field in dataclasses.fields(shape)
-            if field.init
-        ]
-        return lambda value, buffer: shape(
-            **{name: read(value[name], buffer) for name, read, spared in fields if not spared or name in value}
-        )
+        fields = [(field.name, _reader(hints[field.name])) for field in dataclasses.fields(shape) if field.init]
+        return lambda value, buffer: shape(**{name: read(value[name], buffer) for name, read in fields})
     if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
         each = _reader(inner[0])
         return lambda value, buffer: tuple([each(item, buffer) for item in value])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,18 @@ class Effect:
     def sd(self) -> float:
         return (self.high - self.low) / (2 * Z95)
 
+    def told(self) -> dict[str, Any]:
+        """As a finding's attributes; none, unless all are finite."""
+        if not all(map(math.isfinite, (self.change, self.low, self.high))):
+            return {}
+        return {
+            "effect": self.change,
+            "effect_low": self.low,
+            "effect_high": self.high,
+            "expected": self.expected,
+            "observed": self.observed,
+        }
+
 
 def shifted(noise: Noise, profile: Floats, level: Floats, totals: Floats | None) -> tuple[Floats, Floats]:
     """Expected value and s.d. of buckets (on the LOG scale: of the logarithm), the level off the profile by `level`."""
@@ -85,7 +98,7 @@ def effect_of(
 ) -> Effect | None:
     """The change of what is measured over buckets `start <= i < stop` of the grid, which holds what is judged."""
     effect = judged_effect(judge, expected, grid, start, stop)
-    if effect is None or calibrated.side.odds is None:
+    if effect is None or not calibrated.side.turned:
         return effect
     # Of a share whose other side is judged: its rises are this one's falls.
     rest = max(1 - effect.expected, TINY)  # never zero, as `lift` leaves something
@@ -154,7 +167,7 @@ def band_of(calibrated: Calibrated, kind: Kind, series: Series) -> Band:
         low = np.maximum(low, 0.0)
     if totals is not None:
         expected, low, high = expected / totals, low / totals, high / totals
-    if calibrated.side.odds is not None:
+    if calibrated.side.turned:
         expected, low, high = (np.clip(1 - each, 0.0, 1.0) for each in (expected, high, low))
     ok = finite & (places >= start)
     at = np.where(ok, places - start, 0)

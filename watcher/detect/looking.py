@@ -21,6 +21,7 @@ from watcher.detect.judging import Seen
 from watcher.detect.older import older, onset_of
 from watcher.detect.onset import Onset
 from watcher.detect.opinion import LN10, Opinion, Subject, alike
+from watcher.detect.side import FINEST
 from watcher.detect.window import Grid
 from watcher.kit.text import percent
 from watcher.model.finding import Cause, Finding, Findings, State
@@ -186,7 +187,9 @@ class _Look:
         spike = _spike(judged.verdict.sign, expected, seen.grid, judged.judge) if doubted else None
         start, stop = _part(seen.grid, onset, spike)
         effect = effect_of(self.subject.calibrated, judged.judge, expected, seen.grid, start, stop)
-        measured = _effect(effect) | (self._onset(onset, len(seen.grid)) if onset is not None else {})
+        measured = ({} if effect is None else effect.told()) | (
+            self._onset(onset, len(seen.grid)) if onset is not None else {}
+        )
         veto = None if arrived is None or grown else (Cause.PRE_EXISTING, arrived[1])
         veto = veto or self._veto(judged, seen, cost, start, harmed=harmed)
         if veto is not None:
@@ -194,9 +197,7 @@ class _Look:
         few = doubted and _is_few(judged, expected, seen.grid)
         small = few or (doubted and not self._large(effect, self.subject.calibrated.side.change(judged.verdict.sign)))
         if small and harmed:
-            note = f"a change, and not surely {percent(self._least)} off what was expected"
-            unlike = "more" if self.subject.calibrated.side.odds is None else "fewer"
-            note = f"not {FEWEST_EVENTS} events {unlike} than expected" if few else note
+            note = self._spared(few=few)
             return replace(base, state=State.QUIET, cause=Cause.NO_HARM, note=note, **measured)
         if doubted and not harmed:  # what it would come to at a larger probability of a false rollback
             arrived = older(self.subject, judged, seen, cost) if arrived is None else arrived
@@ -209,27 +210,34 @@ class _Look:
         kind = Cause.LEVEL_SHIFT if spike is None else Cause.SPIKE
         return replace(base, state=state, cause=kind, score=total, **measured)
 
+    def _spared(self, *, few: bool) -> str:
+        """Why a change is no harm: of so few events, or so small."""
+        side, least = self.subject.calibrated.side, percent(max(self.subject.signal.min_effect, 0.0))
+        if few:
+            return f"not {FEWEST_EVENTS} events {'fewer' if side.turned else 'more'} than expected"
+        if side.is_of_rest(self.subject.signal):
+            return f"a change, and not surely by {least} of what it leaves out"
+        return f"a change, and not surely {least} off what was expected"
+
     @property
     def _confirming(self) -> float:
         """The score from which on the signal may confirm another kind's."""
         return confirming(LN10 * self.threshold, tickets=self.subject.signal.is_tickets) / LN10
-
-    @property
-    def _least(self) -> float:
-        """The relative change of what is measured below which there is no harm."""
-        return self.subject.calibrated.side.least_measured(self.subject.signal)
 
     def _large(self, effect: Effect | None, towards: float) -> bool:
         """Whether the level is off by likely (half an s.e.) as much as counts, and to the harmful side.
 
         A burst that ends is a steep fall and no harm: only against what was expected at the deploy does it show.
         """
-        least, sign = self._least, math.copysign(1.0, towards)
+        signal, sign = self.subject.signal, math.copysign(1.0, towards)
         if effect is None:
-            return least <= 0
+            return signal.min_effect <= 0
         near = effect.low if sign > 0 else -effect.high
         size = sign * effect.change
-        return size - (size - near) / 1.96 / 2 >= least
+        likely = size - (size - near) / 1.96 / 2
+        if self.subject.calibrated.side.is_of_rest(signal):  # at the share that was expected then
+            likely *= effect.expected / max(1 - effect.expected, FINEST)
+        return likely >= signal.min_effect
 
     def _veto(self, judged: Opinion, seen: Seen, cost: float, start: int, *, harmed: bool) -> tuple[Cause, str] | None:
         """Harm that the control has as well; also where only the control speaks against certain harm."""
@@ -286,15 +294,3 @@ def _spike(sign: float, expected: Expected, grid: Grid, judge: Judge) -> int | N
             return None
     rest = off[peak + 3 :]
     return peak if len(rest) >= 3 and off[peak] > 3 and float(np.mean(rest)) < off[peak] / 4 else None
-
-
-def _effect(effect: Effect | None) -> dict[str, Any]:
-    if effect is None or not all(map(math.isfinite, (effect.change, effect.low, effect.high))):
-        return {}
-    return {
-        "effect": effect.change,
-        "effect_low": effect.low,
-        "effect_high": effect.high,
-        "expected": effect.expected,
-        "observed": effect.observed,
-    }

@@ -45,9 +45,9 @@ def _recovered(calibration: Calibration, signal: Signal, series: Series | None, 
     calibrated = calibration.signals[signal.name]
     if not calibrated.judges or series is None or not len(series):
         return Recovery.UNMEASURABLE
-    axis = calibrated.axis
+    axis, side = calibrated.axis, calibrated.side
     last = axis.index(min(at, series.complete_until))
-    grid = calibrated.side.judged(clean(regrid(series, axis, calibrated.first, last + 1), signal.kind).grid)
+    grid = side.judged(clean(regrid(series, axis, calibrated.first, last + 1), signal.kind).grid)
     split = max(axis.index(since) + 1 - calibrated.first, 0)
     after = grid.values[split:]
     present = np.flatnonzero(~np.isnan(after))
@@ -60,7 +60,7 @@ def _recovered(calibration: Calibration, signal: Signal, series: Series | None, 
         return Recovery.UNMEASURABLE
     size, lowest = left
     worst = _worst(calibrated, signal, grid, split)
-    allowed = max(calibrated.side.least_measured(signal), abs(calibrated.side.change(HARMLESS)), LEFT * worst)
+    allowed = max(abs(side.change(side.least(signal))), side.small(HARMLESS), LEFT * worst)
     return Recovery.RECOVERED if size <= allowed or (lowest <= 0 and size <= 0.5 * worst) else Recovery.NOT_YET
 
 

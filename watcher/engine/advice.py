@@ -136,7 +136,7 @@ def basis(learned: Learned) -> str:
     against = _BASELINES[learned.baseline]
     days = f" ({learned.days} calendar days)" if learned.baseline is not Baseline.LEVEL else ""
     control = f", and against {learned.control}" if learned.control else ""
-    judged = f"{_SCALES[learned.scale]}, by what it leaves out" if learned.odds is not None else _SCALES[learned.scale]
+    judged = f"{_SCALES[learned.scale]}, by what it leaves out" if learned.turned else _SCALES[learned.scale]
     return f"as {judged}, against {against}{days}{control}"
 
 
@@ -147,7 +147,7 @@ def for_signal(
 
     `events`: how many more of them show in the window, where they are counted and more are harm. `odds`: see `Learned`.
     """
-    return (*_advice(service, signal, made, events), *_spared(signal, odds))
+    return (*_advice(service, signal, made, events, odds), *_spared(signal, odds))
 
 
 def _spared(signal: Signal, odds: float | None) -> Iterator[str]:
@@ -165,7 +165,9 @@ def _spared(signal: Signal, odds: float | None) -> Iterator[str]:
     )
 
 
-def _advice(service: Service, signal: Signal, made: SignalRehearsal, events: float | None) -> Iterator[str]:
+def _advice(
+    service: Service, signal: Signal, made: SignalRehearsal, events: float | None, odds: float | None
+) -> Iterator[str]:
     unmeasured = sum(made.unmeasured.values())
     if unmeasured > made.false_calls.trials:
         cause = max(made.unmeasured, key=lambda name: made.unmeasured[name])
@@ -175,7 +177,10 @@ def _advice(service: Service, signal: Signal, made: SignalRehearsal, events: flo
     if made.false_calls.low > service.false_rollback_probability:
         # Not another role: what is supporting can be harmed, and be rolled back for, just as well.
         control = "" if signal.control is not None else ", give it a control"
-        yield f"{signal.name} is called too often on its own past: raise its min_effect{control}, or leave it out."
+        more = "raise its min_effect"
+        if signal.default_effect and odds is not None:  # which is one of what it leaves out: what is set is not
+            more = f"set its min_effect ({percent(max(0.1 / odds, _FINEST))} is a tenth more of what it leaves out)"
+        yield f"{signal.name} is called too often on its own past: {more}{control}, or leave it out."
     if made.vetoed.hits > 1 and (made.vetoed.value or 0.0) > _OFTEN:  # one may be chance
         yield (
             f"{percent(made.vetoed.value or 0.0)} of the injected harm was put down to before the deploy:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -20,9 +21,15 @@ _LIMIT = 900.0  # or a quarter of the window, unless the policy says when
 def blind_time(watch: Watch, findings: Findings, failures: Mapping[str, str], at: float) -> float:
     """Seconds of the metric window since the last look, if a required signal could not be measured or asked."""
     required = {signal.name for signal in watch.policy.signals if signal.role is Role.REQUIRED}
-    unseen = required & ({f.name for f in findings.signals if f.state is State.UNMEASURABLE} | set(failures))
     since = max(watch.last_look_at or watch.finished_at, watch.finished_at, watch.plan.judged_from)
-    return max(min(at, watch.until) - since, 0.0) if unseen else 0.0
+    found = {finding.name: finding for finding in findings.signals}
+    unmeasurable = {name for name, finding in found.items() if finding.state is State.UNMEASURABLE}
+    if required & unmeasurable:
+        begin = since
+    else:  # what failed just now may have been measured for a while
+        ends = [found[name].complete_until if name in found else None for name in required & set(failures)]
+        begin = min((max(since, end or since) for end in ends), default=math.inf)
+    return max(min(at, watch.until) - begin, 0.0)
 
 
 def with_blind_time(decision: Decision, blind: float) -> Decision:

@@ -57,7 +57,8 @@ def inject(series: Series, kind: Kind, change: float, part: Floats, seed: int) -
     values = series.values.copy()
     known = (part > 0) & np.isfinite(values)
     old, size = values[known], change * part[known]
-    if kind in {Kind.COUNT, Kind.RATIO} and np.all((old >= 0) & (old == np.round(old)) & (old < 1e15)):
+    whole = kind is Kind.COUNT or (kind is Kind.RATIO and series.totals is not None)
+    if whole and np.all((old >= 0) & (old == np.round(old)) & (old < 1e15)):
         rng = np.random.default_rng(seed)
         if change < 0:
             values[known] = rng.binomial(old.astype(np.int64), np.clip(1 + size, 0.0, 1.0))

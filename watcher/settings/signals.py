@@ -87,7 +87,9 @@ def _fits(options: SignalOptions, path: Path, report: Report) -> bool:
         wrong.append(("min_effect", "nothing falls that far (expected less than 100% where harm is down)"))
     if options.must_see is not None and options.must_see > 1 and options.harm is Harm.DOWN:
         wrong.append(("must_see", "nothing falls that far (expected at most 100% where harm is down)"))
-    if options.must_see is not None and options.must_see < options.min_effect:
+    # What nobody has set is, of most ratios, a change of what they leave out, and so far smaller.
+    least = options.min_effect if "min_effect" in options.model_fields_set or options.kind is not Kind.RATIO else 0.0
+    if options.must_see is not None and options.must_see < least:
         wrong.append(
             ("must_see", "smaller than min_effect, below which nothing is called harm (expected at least that)")
         )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
 
-from watcher.errors import ExternalError, Fault, MalformedError
+from watcher.errors import ExternalError, Fault, MalformedError, WatcherError
 from watcher.kit.addresses import WebUrl
 from watcher.kit.exposition import OPENMETRICS_ACCEPT, OPENMETRICS_TYPE, Exposition, parse
 from watcher.kit.expressions import malformed
@@ -32,6 +33,7 @@ _SCRAPED = "scraped"  # {"at": newest scrape, "streams": {name: state}}
 _FAILED = "failed"  # {"at": newest scrape that failed, "error": why}
 _IMPORTED = "imported"  # {stream name: time of the newest sample}
 _GAP = 2.5  # scrapes
+_SPARED = 120.0  # seconds in which a source that fails may not have been asked, or an answer not be final yet
 _BATCH = 20_000  # points of an import written at once
 
 
@@ -71,7 +73,7 @@ class OpenMetrics:
         newest = min(max(scraped.get("at", -math.inf), imported.get(stream.name, -math.inf)) for stream in wanted)
         known = math.floor(newest / signal.step) * signal.step if math.isfinite(newest) else window.start
         found = series(signal, query, points, min(known, window.end))
-        return replace(found, failing=self._failing(scraped.get("at", -math.inf), window.end))
+        return found if window.end - newest <= self._patience else replace(found, failing=self._failing(newest, window))
 
     def collect(self, now: float, signals: Sequence[Signal]) -> None:
         """As the port says. A scrape that fails raises and leaves a gap; why is remembered for all who `fetch`."""
@@ -79,12 +81,13 @@ class OpenMetrics:
         try:
             scrape = self._scrape(wanted)
         except ExternalError as error:
-            self._memory.put(_FAILED, {"at": now, "error": str(error)})
+            with suppress(WatcherError):  # our own store or lease: it is the scrape's failure that counts
+                self._memory.put(_FAILED, {"at": now, "error": str(error)})
             raise
         known = self._memory.get(_SCRAPED) or {}
         if now <= known.get("at", -math.inf) <= now + _GAP * self.interval:
             return  # the clock was set back a little: wait until it has caught up
-        points, states = sampled(wanted, scrape, known.get("streams", {}), now, _GAP * self.interval)
+        points, states = sampled(wanted, scrape, known.get("streams", {}), now, self._patience)
         self._memory.append(points)
         self._memory.put(_SCRAPED, {"at": now, "streams": states})
 
@@ -123,11 +126,15 @@ class OpenMetrics:
         self._memory.put(_IMPORTED, until)
         return kept
 
-    def _failing(self, scraped: float, until: float) -> str:
-        """Why nothing is known up to `until`, if scrapes have failed since the newest good one at `scraped`."""
-        failed = self._memory.get(_FAILED) or {}
-        lately = until - scraped <= _GAP * self.interval
-        return "" if lately or failed.get("at", -math.inf) <= scraped else str(failed["error"])
+    @property
+    def _patience(self) -> float:
+        return _GAP * self.interval
+
+    def _failing(self, newest: float, window: Window) -> str:
+        """Why nothing is known after `newest`: scrapes have failed since, and lately. Else it was we who were away."""
+        failed = self._memory.get(_FAILED) or {"at": -math.inf}
+        lately = abs(window.end - failed["at"]) <= self._patience + _SPARED
+        return str(failed["error"]) if failed["at"] > newest and lately else ""
 
     def _scrape(self, wanted: Iterable[Stream]) -> Exposition:
         names = {name for stream in wanted for name in (stream.wanted.name, stream.created)}

@@ -102,12 +102,13 @@ basket
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("", "harm down from 3 % (of what it leaves out, where that is less than half)\n"),
-        (", min_effect: 3%", "harm down from 3 %\n"),
+        ("good: good_total", "harm down from 3 % (of what it leaves out, where that is less than half)\n"),
+        ("good: good_total, min_effect: 3%", "harm down from 3 %\n"),
+        ("bad: bad_total", "harm down from 3 %\n"),
     ],
 )
 def test_of_what_a_least_effect_is_that_nobody_has_set(check: Check, said: str, told: str) -> None:
-    more = f"      good: {{source: prom, kind: ratio, harm: down, good: good_total, total: requests_total{said}}}\n"
+    more = f"      good: {{source: prom, kind: ratio, harm: down, {said}, total: requests_total}}\n"
     result = check(GOOD + more)
     assert result.exit_code == 0, result.output
     assert told in result.stdout

@@ -16,7 +16,9 @@ from support.history_server import configuration, orders
 from support.made_rehearsal import CONVERSION, rehearsal
 
 from watcher.cli.main import cli
+from watcher.cli.rehearse import rehearse as rehearse_command
 from watcher.cli.rehearse import text
+from watcher.engine.rehearse import PLACEBOS
 from watcher.model.rehearsal import Rehearsal
 from watcher.store import rehearsals
 from watcher.store.database import Database
@@ -32,6 +34,11 @@ def shop() -> Iterator[FaultServer]:
 def rehearse(folder: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "watcher", "rehearse", "--config", str(configuration(folder, url)), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+
+
+def test_the_command_judges_as_many_placebos_as_the_daemon() -> None:
+    (option,) = (each for each in rehearse_command.params if each.name == "placebos")
+    assert option.default == PLACEBOS
 
 
 def stored(folder: Path) -> Rehearsal | None:

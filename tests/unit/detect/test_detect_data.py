@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import zlib
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +12,6 @@ from support.any_data import ANY_DATA, ANY_TIMES, judge_any_data, judge_any_time
 from support.signals import DEPLOY, calibrated, orders, plan, series, signal, times, watched
 
 from watcher import detect
-from watcher.detect import codec
 from watcher.detect.expectation import shifted
 from watcher.detect.noise import Noise, Scale
 from watcher.model.finding import Cause, Findings, Recovery, State
@@ -119,18 +115,6 @@ def test_a_calibration_survives_bytes_bit_for_bit() -> None:
     for at in (DEPLOY + 60, DEPLOY + 1800, DEPLOY + 3600):
         recent = {"orders": data.between(one.recent_from, at)}
         assert detect.look(one, recent, at, None) == detect.look(two, recent, at, None)
-
-
-def test_a_calibration_of_an_older_version_of_the_same_engine_has_what_it_lacks_by_default() -> None:
-    one = calibrated(plan(replace(signal(), default_effect=True)), {"orders": orders(8, -0.05)})
-    bare, header = codec.decode(one.to_bytes(), object)
-    for each in bare["plan"]["signals"]:
-        del each["default_effect"]
-    body = json.dumps({"header": header, "body": bare}).encode()
-    raw = zlib.decompress(one.to_bytes()[len(codec.MAGIC) :])
-    arrays = raw[8 + int.from_bytes(raw[:8], "big") :]
-    older = codec.MAGIC + zlib.compress(len(body).to_bytes(8, "big") + body + arrays)
-    assert detect.Calibration.from_bytes(older).plan == plan(signal())
 
 
 @pytest.mark.parametrize("data", [b"", b"WCAL", b"WCALxx", b"\x80\x04pickle"])

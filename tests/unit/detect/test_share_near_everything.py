@@ -93,6 +93,41 @@ def test_a_least_effect_that_nobody_has_set_is_the_same_for_both_ways_to_write_a
     assert 0.2 <= bad.detectable == pytest.approx(good.detectable * 0.98 / 0.02, rel=0.05)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_that_holds_where_the_usual_share_depends_on_the_hour(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    totals = rng.poisson(20_000.0, len(_AT)).astype(np.float64)
+    ago = (_AT - DEPLOY) % 86400
+    failing = np.where((ago < 8 * 3600) | (ago > 20 * 3600), 0.005, 0.05)  # the deploy is where there are few
+    bad = rng.binomial(totals.astype(np.int64), failing * np.where(_AT > DEPLOY, 1.2, 1.0)).astype(np.float64)
+    usual = [replace(of, min_effect=0.03, default_effect=True) for of in (_GOOD, _BAD)]
+    data = {"good": series(_AT, totals - bad, totals), "bad": series(_AT, bad, totals)}
+    good, bads = (_last(of, data) for of in usual)
+    assert (good.state, bads.state) == (State.ALARM, State.ALARM)
+    assert good.score == bads.score
+
+
+def test_of_a_quotient_without_totals_it_is_the_same() -> None:
+    usual = replace(_GOOD, min_effect=0.03, default_effect=True)
+    for times_as_many, default, was_set in ((10.0, State.ALARM, State.QUIET), (1.0, State.QUIET, State.QUIET)):
+        bad, totals = _drawn(1, times_as_many, a_minute=1000.0)
+        data = {"good": series(_AT, 1 - bad / np.maximum(totals, 1))}
+        assert _last(usual, data).state is default
+        assert _last(replace(usual, default_effect=False), data).state is was_set
+        assert calibrated(plan(usual), data).signals["good"].side.odds == pytest.approx(1000, rel=0.2)
+
+
+@pytest.mark.parametrize("values", [np.full(len(_AT), 1.5), np.full(len(_AT), 0.3), np.full(len(_AT), -0.9)])
+def test_other_quotients_are_as_they_are(values: Floats) -> None:
+    noise = 0.01 * np.random.default_rng(1).standard_normal(len(_AT))
+    assert calibrated(plan(_GOOD), {"good": series(_AT, values + noise)}).signals["good"].side.odds is None
+
+
+def test_what_spares_a_change_is_told_in_what_the_share_leaves_out() -> None:
+    found = _last(replace(_GOOD, min_effect=5.0, default_effect=True), _both(1, 4.0))
+    assert (found.state, found.note) == (State.QUIET, "a change, and not surely by 500 % of what it leaves out")
+
+
 def test_with_nothing_set_ten_times_the_failures_are_harm() -> None:
     usual = replace(_GOOD, min_effect=0.03, default_effect=True)
     assert _last(usual, _both(1, 10.0)).state is State.ALARM
@@ -252,7 +287,7 @@ def test_a_half_and_less_is_judged_as_it_is_measured() -> None:
 def test_quotients_and_other_kinds_are_judged_as_they_are() -> None:
     bad, totals = _drawn(1, 1.0)
     quotients = series(_AT, 1 - bad / totals)
-    assert calibrated(plan(_GOOD), {"good": quotients}).signals["good"].side.odds is None
+    assert calibrated(plan(_GOOD), {"good": quotients}).signals["good"].side.turned is False
     counts = calibrated(plan(replace(_GOOD, kind=Kind.COUNT)), {"good": series(_AT, totals - bad, totals)})
     assert counts.signals["good"].side.odds is None
 

@@ -120,6 +120,13 @@ def test_what_helps_a_signal_that_is_called_too_often(control: str | None, helps
     assert f"conversion is called too often on its own past: {helps}." in advice.for_signal(service(), one, often)
 
 
+def test_a_least_effect_that_nobody_has_set_is_not_raised_in_another_unit() -> None:
+    often = replace(CONVERSION, false_calls=share(8, 20, 20))
+    one = signal("uptime", kind=Kind.RATIO, harm=Harm.DOWN, min_effect=0.03, default_effect=True)
+    (told,) = (each for each in advice.for_signal(service(), one, often, odds=999.0) if "too often" in each)
+    assert "set its min_effect (0.01 % is a tenth more of what it leaves out), give it a control" in told
+
+
 def test_what_hardly_ever_happens_needs_no_more_traffic() -> None:
     rare = replace(CONVERSION, detectable=None, tried=8.0)
     one = signal("errors", kind=Kind.COUNT, harm=Harm.UP)

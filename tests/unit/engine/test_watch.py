@@ -263,6 +263,14 @@ def test_a_source_that_collects_for_itself_fails_when_it_can_collect_no_more(hou
     assert last.failures == {"conversion": "shop: connection refused"}
 
 
+def test_only_what_a_source_did_not_collect_is_blind_time(house: House) -> None:
+    open_watch(house)
+    watcher = house.watcher()
+    house.look(START + 60, watcher)
+    house.shop.complete_until, house.shop.failing = START + 840, "shop: connection refused"
+    assert house.look(START + 900, watcher).blind_seconds == 60
+
+
 def test_what_a_source_collected_before_it_failed_is_judged_and_so_is_what_comes_after(house: House) -> None:
     open_watch(house)
     watcher = house.watcher()

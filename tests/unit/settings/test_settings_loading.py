@@ -186,6 +186,15 @@ def test_the_shortest_windows_and_steps(tmp_path: Path) -> None:
     assert (found.window, found.step) == (30.0, 1.0)
 
 
+def test_of_a_ratio_less_must_be_seen_than_nobody_has_set_to_be_harm(tmp_path: Path) -> None:
+    line = "good: {source: prom, kind: ratio, harm: down, good: a_total, total: b_total, must_see: 0.5%"
+    assert service(tmp_path, "", line + "}").signal("good").must_see == 0.005
+    level = "good: {source: prom, kind: gauge, harm: down, query: up, must_see: 0.5%}"
+    for refused in (line + ", min_effect: 3%}", level):
+        with pytest.raises(ConfigError, match="smaller than min_effect"):
+            service(tmp_path, "", refused)
+
+
 def test_a_signals_own_defaults(tmp_path: Path) -> None:
     found = service(
         tmp_path,

@@ -171,6 +171,8 @@ def test_why_scrapes_fail_is_told_to_whoever_fetches_once_there_is_a_gap_and_unt
 
     assert shop.fetch().failing == "", "nobody has tried yet"
     assert "503" in fail(), "never scraped"
+    shop.now += 3600
+    assert shop.fetch().failing == "", "for an hour nobody has scraped"
     shop.server.answer = shop.expose
     shop.run(3, steady(shop, orders_total=3))
     assert shop.fetch().failing == ""
