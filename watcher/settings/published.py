@@ -13,17 +13,10 @@ from pydantic import BaseModel
 
 from watcher import registry
 from watcher.kit.http import Connection
-from watcher.settings.options import (
-    HeartbeatOptions,
-    LimitsOptions,
-    PolicyOptions,
-    ServerOptions,
-    ServiceOptions,
-    SignalOptions,
-    StoreOptions,
-)
+from watcher.settings.options import HeartbeatOptions, LimitsOptions, ServerOptions, StoreOptions
 from watcher.settings.report import NAME
 from watcher.settings.sections import ADAPTER_SECTIONS
+from watcher.settings.service_options import PolicyOptions, ServiceOptions, SignalOptions
 
 _Schema = dict[str, Any]
 

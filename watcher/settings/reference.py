@@ -14,18 +14,15 @@ from watcher.kit.http import Connection
 from watcher.kit.units import DURATION_WORDS, SHARE_WORDS, write_duration
 from watcher.settings import shapes
 from watcher.settings.options import (
-    FreezeOptions,
     HeartbeatOptions,
     LimitsOptions,
-    PolicyOptions,
     ProxyOptions,
     ServerOptions,
-    ServiceOptions,
-    SignalOptions,
     StoreOptions,
     TokenOptions,
 )
 from watcher.settings.sections import ADAPTER_SECTIONS
+from watcher.settings.service_options import FreezeOptions, PolicyOptions, ServiceOptions, SignalOptions
 
 _SHORT = {DURATION_WORDS: "duration", SHARE_WORDS: "share"}
 

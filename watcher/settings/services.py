@@ -11,9 +11,9 @@ from watcher.kit.units import write_duration
 from watcher.model.service import Mode, Role, Service, Signal
 from watcher.settings import sections
 from watcher.settings.document import Path
-from watcher.settings.options import PolicyOptions, ServiceOptions
 from watcher.settings.report import Report
 from watcher.settings.sections import Known
+from watcher.settings.service_options import PolicyOptions, ServiceOptions
 from watcher.settings.signals import compile_signal
 from watcher.settings.templates import expanded
 from watcher.settings.types import Adapter

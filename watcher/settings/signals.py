@@ -11,9 +11,9 @@ from watcher import registry
 from watcher.model.service import Harm, Kind, Role, Signal, default_must_see
 from watcher.settings import shapes
 from watcher.settings.document import Path
-from watcher.settings.options import SignalOptions
 from watcher.settings.report import Report
 from watcher.settings.sections import Known
+from watcher.settings.service_options import SignalOptions
 
 METRIC_STEP = 60.0
 TICKET_STEP = 300.0  # tickets are few, and their systems allow few calls

@@ -9,9 +9,9 @@ from typing import Any
 from watcher import registry
 from watcher.model.service import Service, Signal
 from watcher.settings.document import Path
-from watcher.settings.options import ServiceOptions
 from watcher.settings.report import Report
 from watcher.settings.sections import Known
+from watcher.settings.service_options import ServiceOptions
 
 SERVICE = "$service"  # in a template: the name of each of its services
 

@@ -105,6 +105,14 @@ def watch_policy(step: float = STEP) -> Service:
     return service(signals=(signal(min_effect=0.03),), window=WINDOW, step=step, history=DAYS * 86400.0, mode=Mode.ACT)
 
 
+def looked_to_its_end(house: House, now: float, watcher: Watcher) -> Watch:
+    """The watch, once looks every step after `now` have ended it."""
+    while not house.watch().ended:
+        now += STEP
+        house.look(now, watcher)
+    return house.watch()
+
+
 def open_watch(house: House, **changes: Any) -> None:
     values: dict[str, Any] = {
         "policy": watch_policy(),
@@ -234,11 +242,7 @@ def test_a_source_that_fails_is_blind_time_then_inconclusive_never_a_rollback(ho
     watcher = house.watcher()
     house.look(START + 600, watcher)
     house.shop.fails = broken
-    now = START + 600
-    while not house.watch().ended:
-        now += STEP
-        house.look(now, watcher)
-    ended = house.watch()
+    ended = looked_to_its_end(house, START + 600, watcher)
     assert (ended.outcome, ended.reason) == (Outcome.INCONCLUSIVE, Reason.SOURCE_FAILED), ended.sentence
     assert ended.blind_seconds == WINDOW - 600
     assert house.topics() == [Topic.BLIND, Topic.INCONCLUSIVE]
@@ -250,11 +254,7 @@ def test_a_source_that_collects_for_itself_fails_when_it_can_collect_no_more(hou
     open_watch(house)
     watcher = house.watcher()
     house.shop.complete_until, house.shop.failing = START + collected, "shop: connection refused"
-    now = START
-    while not house.watch().ended:
-        now += STEP
-        house.look(now, watcher)
-    ended = house.watch()
+    ended = looked_to_its_end(house, START, watcher)
     assert (ended.outcome, ended.reason) == (Outcome.INCONCLUSIVE, Reason.SOURCE_FAILED), ended.sentence
     assert ended.rollback_state is None
     with house.database.read() as tx:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from watcher import registry, settings
 from watcher.errors import ConfigError
-from watcher.settings.options import PolicyOptions, ServerOptions, ServiceOptions, SignalOptions, StoreOptions
+from watcher.settings.options import ServerOptions, StoreOptions
+from watcher.settings.service_options import PolicyOptions, ServiceOptions, SignalOptions
 
 SECRET = "correct-horse-battery"  # no word of ours, so that it can be looked for
 ENVIRON = {"SECRET": SECRET}

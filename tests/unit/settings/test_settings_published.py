@@ -17,17 +17,8 @@ from watcher import registry, settings
 from watcher.cli.schema import framed
 from watcher.kit.http import Polled
 from watcher.settings.loading import SECTIONS
-from watcher.settings.options import (
-    FreezeOptions,
-    HeartbeatOptions,
-    LimitsOptions,
-    PolicyOptions,
-    ServerOptions,
-    ServiceOptions,
-    SignalOptions,
-    StoreOptions,
-    TokenOptions,
-)
+from watcher.settings.options import HeartbeatOptions, LimitsOptions, ServerOptions, StoreOptions, TokenOptions
+from watcher.settings.service_options import FreezeOptions, PolicyOptions, ServiceOptions, SignalOptions
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "config"
