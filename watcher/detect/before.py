@@ -95,7 +95,7 @@ def _under_way(judge: Judge, past: Past, sign: float, looks: int) -> float:
     newest = size - min(WINDOWS * looks, size // 3)
     ends = np.arange(newest, lengths[-1] - 1, -max(looks // 3, 1))[::-1]
     standing = _standing(judge, past, sign, lengths, np.append(ends, size))
-    tail = fit_tail(standing[:-1], (newest - lengths[-1]) / looks, Growth.SQUARE)
+    tail = fit_tail(standing[:-1], ends, lengths[-1], (newest - lengths[-1]) / looks, Growth.SQUARE)
     return tail.evidence_of_one(float(standing[-1]))
 
 

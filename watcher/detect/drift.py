@@ -62,7 +62,8 @@ def fit_drift(
     spread = np.maximum(spread, least * np.sqrt(np.clip(np.arange(looks), 1, RECENT) / RECENT))
     largest = np.max([(each / spread).max(axis=1, initial=0.0) for each in drifts], axis=0)
     newest = level[np.maximum(len(level) - np.arange(1, looks + 1), 0)]
-    return Drift(newest, spread, fit_tail(largest, 1.3 * independent, Growth.SQUARE, trust, bounded=bounded)), largest
+    tail = fit_tail(largest, starts, looks, independent, Growth.SQUARE, trust, bounded=bounded)
+    return Drift(newest, spread, tail), largest
 
 
 def _drift(now: Floats, start: Floats, then: Floats) -> Floats:

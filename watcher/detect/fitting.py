@@ -218,8 +218,9 @@ def fit_judge(
     # far from normal: there too the history's own maxima say more than what is known of sums.
     usual = 1.0 if moves else LEAST_TRUST
     trust = min(max(past.events / SPARSE, LEAST_TRUST), usual)
-    lasting_tail = fit_tail(lasting, 1.3 * independent, Growth.SQUARE, trust, bounded=moves)
-    violent_tail = fit_tail(violent, 1.3 * independent, Growth.HEAVY if moves else Growth.LOG, trust, bounded=moves)
+    growth = Growth.HEAVY if moves else Growth.LOG
+    lasting_tail = fit_tail(lasting, starts, looks, independent, Growth.SQUARE, trust, bounded=moves)
+    violent_tail = fit_tail(violent, starts, looks, independent, growth, trust, bounded=moves)
     found = np.maximum(stronger(lasting_tail, violent_tail, lasting, violent), 0.0)
     overlap = shared(found, independent, 1.0)
     drift, drifts = fit_drift(

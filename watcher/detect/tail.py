@@ -2,7 +2,8 @@
 
 Quiet windows of the own history give the body; their excesses over a high quantile, together with what is known of such
 maxima in general, give the tail. The predictive distribution (Lomax: an exponential whose rate is uncertain) widens by
-itself where the history is short, which is the honest price of extrapolating.
+itself where the history is short, which is the honest price of extrapolating. Incidents that came more than twice have
+a law of their own, beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from watcher.detect.baseline import Ints
+from watcher.detect.incidents import Incidents, find_incidents
 from watcher.model.series import Floats
 
 EXCEEDING = 0.2  # share of quiet windows whose excesses make the tail
@@ -30,13 +33,16 @@ class Growth(StrEnum):
 # Weight, mean excess, least threshold.
 PRIOR = {Growth.SQUARE: (10.0, 1.1, 1.5), Growth.HEAVY: (10.0, 2.0, 1.5), Growth.LOG: (10.0, 0.11, 2.5)}
 NORMAL = 3.0  # threshold up to which maxima are those of near-normal sums; beyond, all of it is larger by one factor
-MOST = {Growth.SQUARE: 10.0, Growth.HEAVY: 10.0, Growth.LOG: 1.5}  # a few incidents must not speak for all windows
-INCIDENTS = 8  # so many are chance; what came more often is how the signal is
+OVERLAPPING = 1.3  # so much more do windows tell that overlap
+ORDINARY = 10.0  # excess; what is beyond was an incident, and must not speak for all windows
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """`-ln P(max >= x)` is `base + weight * ln(1 + (g(x) - g(threshold)) / total)` from the threshold on."""
+    """`-ln P(max >= x)` is `base + weight * ln(1 + (g(x) - g(threshold)) / total)` from the threshold on.
+
+    Or what `incidents` say of it, if they say less.
+    """
 
     growth: Growth
     threshold: float
@@ -44,22 +50,27 @@ class Tail:
     low: float
     weight: float
     total: float
+    incidents: Incidents | None = None
 
     def evidence(self, x: Floats) -> Floats:
         """-ln of the probability that a quiet window's maximum exceeds `x`; never negative, capped."""
         body = np.minimum(np.maximum((x - self.low) / max(self.threshold - self.low, 1e-9), 0.0), 1.0) * self.base
         excess = np.maximum(_grow(self.growth, x) - _grow_one(self.growth, self.threshold), 0.0)
-        return np.asarray(np.minimum(body + self.weight * np.log1p(excess / self.total), CAP))
+        ordinary = np.asarray(np.minimum(body + self.weight * np.log1p(excess / self.total), CAP))
+        return ordinary if self.incidents is None else np.minimum(ordinary, self.incidents.evidence(excess))
 
     def evidence_of_one(self, x: float) -> float:
         """`evidence` of a single maximum, at a tenth of the cost."""
         body = min(max((x - self.low) / max(self.threshold - self.low, 1e-9), 0.0), 1.0) * self.base
         excess = max(_grow_one(self.growth, x) - _grow_one(self.growth, self.threshold), 0.0)
-        return min(body + self.weight * math.log1p(excess / self.total), CAP)
+        ordinary = min(body + self.weight * math.log1p(excess / self.total), CAP)
+        return ordinary if self.incidents is None else min(ordinary, self.incidents.evidence_of_one(excess))
 
     def level(self, evidence: float) -> float:
         """The deviation that has this evidence; the inverse of `evidence` above the threshold."""
         excess = self.total * math.expm1(max(evidence - self.base, 0.0) / self.weight)
+        if self.incidents is not None:
+            excess = max(excess, self.incidents.excess(evidence))
         grown = _grow_one(self.growth, self.threshold) + excess
         return math.exp(min(grown, 300.0)) if self.growth is Growth.LOG else math.sqrt(2 * grown)
 
@@ -82,21 +93,26 @@ def _quantile(ranked: Floats, share: float) -> float:
     return float(one + (two - one) * (place - low))
 
 
-def _recurring(excess: Floats, windows: float) -> float:
-    """The largest of the ascending `excess` that came more than INCIDENTS times, if each is in so many `windows`."""
-    place = len(excess) - 1 - math.ceil(INCIDENTS * windows)
-    return float(excess[place]) if place >= 0 else 0.0
-
-
-def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 1.0, *, bounded: bool = True) -> Tail:
+def fit_tail(
+    maxima: Floats,
+    starts: Ints,
+    looks: int,
+    independent: float,
+    growth: Growth,
+    trust: float = 1.0,
+    *,
+    bounded: bool = True,
+) -> Tail:
     """The tail of window maxima.
 
     Args:
         maxima: one a window, in s.d.
+        starts: buckets at which the windows begin, ascending.
+        looks: buckets in a window.
         independent: how many windows' worth of history they hold.
         growth: see `Growth`.
         trust: share of its usual weight that what is known of such maxima in general has.
-        bounded: whether few incidents are kept from speaking for all windows.
+        bounded: whether incidents are a law of their own.
     """
     prior_weight, prior_mean, least = PRIOR[growth]
     prior_weight *= trust
@@ -104,12 +120,15 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 
         return Tail(growth, 2 * least, -math.log(EXCEEDING), 0.0, prior_weight, prior_weight * prior_mean)
     ranked = np.sort(maxima)
     threshold = max(_quantile(ranked, 1 - EXCEEDING), least)
-    above = ranked[ranked > threshold]
+    exceeding = maxima > threshold
+    above = maxima[exceeding]
     wild = 1.0 if growth is Growth.LOG else max(threshold / NORMAL, 1.0) ** 2
     excess = _grow(growth, above) - _grow_one(growth, threshold)
+    incidents = None
     if bounded:
-        excess = np.minimum(excess, max(MOST[growth] * wild, _recurring(excess, len(ranked) / max(independent, 1.0))))
-    count = independent * len(above) / len(ranked)
+        incidents = find_incidents(excess, starts[exceeding], looks, independent, ORDINARY * wild)
+        excess = np.minimum(excess, ORDINARY * wild)
+    count = OVERLAPPING * independent * len(above) / len(ranked)
     mean = float(excess.mean()) if len(above) else 0.0
     # Counts pile up on single values: what reaches the threshold may be more than what exceeds it.
     reaching = max(float(np.mean(ranked >= threshold)), EXCEEDING)
@@ -120,4 +139,5 @@ def fit_tail(maxima: Floats, independent: float, growth: Growth, trust: float = 
         min(float(ranked[0]), threshold - 1.0),
         prior_weight + count,
         prior_weight * prior_mean * wild + count * mean,
+        incidents,
     )
