@@ -26,6 +26,7 @@ class Learned:
     """`days` of history are behind the baseline; `control` is the one that is used, named or found.
 
     Of a share above a half `odds` that it counts come to each that it leaves out; if `turned`, the latter are judged.
+    `incidents` that were no deploy's were found, more than are chance, the newest at `newest_incident`, unix seconds.
     """
 
     baseline: Baseline
@@ -34,6 +35,8 @@ class Learned:
     control: str | None
     odds: float | None = None
     turned: bool = False
+    incidents: int = 0
+    newest_incident: float | None = None
 
 
 def learned(calibration: Calibration, name: str) -> Learned | None:
@@ -43,8 +46,17 @@ def learned(calibration: Calibration, name: str) -> Learned | None:
     if not judges:
         return None
     model = judges[-1].model
-    baseline, side = _baseline(model.profile), calibrated.side
-    return Learned(baseline, model.noise.scale, model.profile.days, judges[0].control, side.odds, side.turned)
+    side, incidents = calibrated.side, judges[0].incidents
+    return Learned(
+        baseline=_baseline(model.profile),
+        scale=model.noise.scale,
+        days=model.profile.days,
+        control=judges[0].control,
+        odds=side.odds,
+        turned=side.turned,
+        incidents=incidents.count if incidents is not None else 0,
+        newest_incident=calibrated.axis.time(incidents.newest) if incidents is not None else None,
+    )
 
 
 def _baseline(profile: Profile) -> Baseline:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from watcher.detect.baseline import Ints
 from watcher.detect.drift import Drift, fit_drift
 from watcher.detect.forecast import RECENT
+from watcher.detect.incidents import Incidents
 from watcher.detect.modelling import Model, Past
 from watcher.detect.noise import ACTIVE, Scale, lift, standardise
 from watcher.detect.path import Path, follow
@@ -109,6 +110,12 @@ class Judge:
             if end - begin > usual:
                 out[end:] += (grown[end - begin] - grown[usual]) * news[: size - end].cumsum()
         return out
+
+    @property
+    def incidents(self) -> Incidents | None:
+        """What the signal does by itself now and then, by the statistic that shows more of it."""
+        found = [each.incidents for each in (self.lasting, self.violent) if each.incidents is not None]
+        return max(found, key=lambda each: each.count, default=None)
 
     @property
     def price(self) -> float:
@@ -218,9 +225,9 @@ def fit_judge(
     # far from normal: there too the history's own maxima say more than what is known of sums.
     usual = 1.0 if moves else LEAST_TRUST
     trust = min(max(past.events / SPARSE, LEAST_TRUST), usual)
-    growth = Growth.HEAVY if moves else Growth.LOG
-    lasting_tail = fit_tail(lasting, starts, looks, independent, Growth.SQUARE, trust, bounded=moves)
-    violent_tail = fit_tail(violent, starts, looks, independent, growth, trust, bounded=moves)
+    growth, begins = Growth.HEAVY if moves else Growth.LOG, past.first + starts
+    lasting_tail = fit_tail(lasting, begins, looks, independent, Growth.SQUARE, trust, bounded=moves)
+    violent_tail = fit_tail(violent, begins, looks, independent, growth, trust, bounded=moves)
     found = np.maximum(stronger(lasting_tail, violent_tail, lasting, violent), 0.0)
     overlap = shared(found, independent, 1.0)
     drift, drifts = fit_drift(
@@ -230,7 +237,7 @@ def fit_judge(
     judge = Judge(
         model, shape, path, lasting_tail, violent_tail, drift, float(local[-1]), overlap, independent, learned, control
     )
-    return judge, Quiet(past.first + starts, judge.evidence(lasting, violent, drifts), independent)
+    return judge, Quiet(begins, judge.evidence(lasting, violent, drifts), independent)
 
 
 def _least_drift(past: Past) -> float:

@@ -22,8 +22,16 @@ PRIOR = 1.0  # incidents' worth of what is known before of how far they go: as f
 class Incidents:
     """`-ln P(one in a window >= x)` is `rare + weight * ln(1 + (x - least) / total)` from `least` on, and `rare` below.
 
-    `x` is an excess, on the scale of the tail whose windows showed them; `least` that of the smallest one.
+    `x` is an excess, on the scale of the tail whose windows showed them.
+
+    Attributes:
+        count: how many there were.
+        newest: bucket by which the newest had begun.
+        least: excess of the smallest.
     """
+
+    count: int
+    newest: int
 
     rare: float
     least: float
@@ -56,10 +64,12 @@ def find_incidents(excess: Floats, starts: Ints, looks: int, independent: float,
     """
     far = excess > least
     apart = np.diff(starts[far], prepend=-looks) >= looks
-    often = np.count_nonzero(apart) - CHANCE
+    often = int(np.count_nonzero(apart)) - CHANCE
     if often <= 0:
         return None
-    largest = np.maximum.reduceat(excess[far], apart.nonzero()[0])
+    first = apart.nonzero()[0]
+    largest = np.maximum.reduceat(excess[far], first)
     smallest = float(largest.min())
     total = float((largest - smallest).sum()) + PRIOR * smallest
-    return Incidents(max(math.log(independent / often), 0.0), smallest, len(largest) + PRIOR, total)
+    rare, newest = max(math.log(independent / often), 0.0), int(starts[far][first[-1]]) + looks - 1
+    return Incidents(len(largest), newest, rare, smallest, len(largest) + PRIOR, total)

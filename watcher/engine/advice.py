@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from watcher.detect import Baseline, Learned
 from watcher.detect.noise import Scale
+from watcher.kit.clock import iso
 from watcher.kit.text import duration, number, percent
 from watcher.model.decision import Reason
 from watcher.model.finding import Cause
@@ -141,13 +142,32 @@ def basis(learned: Learned) -> str:
 
 
 def for_signal(
-    service: Service, signal: Signal, made: SignalRehearsal, events: float | None = None, odds: float | None = None
+    service: Service,
+    signal: Signal,
+    made: SignalRehearsal,
+    learned: Learned | None = None,
+    events: float | None = None,
 ) -> tuple[str, ...]:
     """What would help this signal; nothing if it already shows what the policy says must be seen.
 
-    `events`: how many more of them show in the window, where they are counted and more are harm. `odds`: see `Learned`.
+    `events`: how many more of them show in the window, where they are counted and more are harm.
     """
-    return (*_advice(service, signal, made, events, odds), *_spared(signal, odds))
+    odds = learned.odds if learned is not None else None
+    return (
+        *_advice(service, signal, made, events, odds),
+        *(_incidents(signal, learned) if learned is not None else ()),
+        *_spared(signal, odds),
+    )
+
+
+def _incidents(signal: Signal, learned: Learned) -> Iterator[str]:
+    if learned.newest_incident is None:
+        return
+    helps = "" if learned.control else " A control in which they show too would tell them apart."
+    yield (
+        f"{signal.name} went far off by itself {learned.incidents} times, last about {iso(learned.newest_incident)}:"
+        f" harm no larger than that may be one more of them, and is not called.{helps}"
+    )
 
 
 def _spared(signal: Signal, odds: float | None) -> Iterator[str]:

@@ -161,7 +161,7 @@ def conclude(service: Service, tally: Tally) -> SignalRehearsal:
         basis=advice.basis(learned) if learned is not None else "",
     )
     events = median(tally.events) if tally.events else None
-    return replace(made, advice=advice.for_signal(service, signal, made, events, learned.odds if learned else None))
+    return replace(made, advice=advice.for_signal(service, signal, made, learned, events))
 
 
 def _learned(tally: Tally) -> detect.Learned | None:

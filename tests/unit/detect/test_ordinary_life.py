@@ -124,6 +124,30 @@ def test_what_came_every_few_hours_is_how_the_signal_is() -> None:
     assert calls(pushed) <= MOST
 
 
+def outages(seed: int, count: int, fall: float, again: bool = False) -> Finding:
+    """A week with so many outages of forty minutes, in which three of five requests are lost; `again` in the watch."""
+    at = times(days=7)
+    rng = np.random.default_rng(seed)
+    rate = 400 * np.where(at > DEPLOY, 1 - fall, 1.0)
+    begins = 600 + (len(at) - 1200) * (np.arange(count) + rng.random(count)) / max(count, 1)
+    for begin in [*begins.astype(np.int64), *([len(at) - 50] if again else [])]:
+        rate[begin : begin + 40] *= 0.4
+    return last(DEPLOY, Harm.DOWN, at, series(at, rng.poisson(rate).astype(np.float64)))
+
+
+def test_outages_that_recur_are_not_the_deploys() -> None:
+    assert calls(lambda seed: outages(seed, 10, fall=0.0, again=True)) <= MOST
+
+
+def test_one_that_never_came_before_is_harm() -> None:
+    assert calls(lambda seed: outages(seed, 0, fall=0.0, again=True)) == SEEDS
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_outage_or_two_hide_no_small_harm(count: int) -> None:
+    assert calls(lambda seed: outages(seed, count, fall=0.15)) >= SEEDS - 1
+
+
 @pytest.mark.parametrize("hours", [2.5, 4.0])
 def test_a_few_hours_of_history_call_no_more_than_a_long_one(hours: float) -> None:
     at = times(days=hours / 24)

@@ -12,8 +12,10 @@ from support.made_history import END, STEP, counts, ratio
 from support.made_rehearsal import CONVERSION, rehearsal
 
 from watcher import detect
+from watcher.detect.noise import Scale
 from watcher.engine import advice, injection, placebo, tally
 from watcher.engine.proportions import beyond, resolvable, share
+from watcher.kit.clock import iso
 from watcher.model.decision import Reason
 from watcher.model.rehearsal import Extrapolated
 from watcher.model.series import Floats, Series
@@ -27,6 +29,10 @@ def waves() -> Series:
     flat = counts(4, 200.0)
     hour = np.sin(2 * np.pi * flat.times / DAY)
     return replace(flat, values=np.round(flat.values * (1 + 0.5 * hour)))
+
+
+def leaving_out(odds: float | None) -> detect.Learned:
+    return detect.Learned(detect.Baseline.DAY, Scale.SHARE, 7, None, odds)
 
 
 def step(series: Series, start: float) -> Floats:
@@ -123,17 +129,17 @@ def test_what_helps_a_signal_that_is_called_too_often(control: str | None, helps
 def test_a_least_effect_that_nobody_has_set_is_not_raised_in_another_unit() -> None:
     often = replace(CONVERSION, false_calls=share(8, 20, 20))
     one = signal("uptime", kind=Kind.RATIO, harm=Harm.DOWN, min_effect=0.03, default_effect=True)
-    (told,) = (each for each in advice.for_signal(service(), one, often, odds=999.0) if "too often" in each)
+    (told,) = (each for each in advice.for_signal(service(), one, often, leaving_out(999.0)) if "too often" in each)
     assert "set its min_effect (0.01 % is a tenth more of what it leaves out), give it a control" in told
 
 
 def test_what_hardly_ever_happens_needs_no_more_traffic() -> None:
     rare = replace(CONVERSION, detectable=None, tried=8.0)
     one = signal("errors", kind=Kind.COUNT, harm=Harm.UP)
-    assert advice.for_signal(service(), one, rare, 4.3) == (
+    assert advice.for_signal(service(), one, rare, events=4.3) == (
         "errors hardly ever happens: 5 more in a window would show.",
     )
-    assert "too little traffic" in advice.for_signal(service(), one, rare, 9.0)[0]
+    assert "too little traffic" in advice.for_signal(service(), one, rare, events=9.0)[0]
 
 
 def test_days_are_those_of_the_calendar() -> None:
@@ -144,6 +150,26 @@ def test_days_are_those_of_the_calendar() -> None:
     learned = detect.learned(one.calibration, "n")
     assert learned is not None
     assert advice.basis(learned).endswith("against the same minutes of other days (4 calendar days)")
+
+
+def test_what_a_signal_does_by_itself_is_told_with_its_newest_time() -> None:
+    """Five times half of the events are missing for forty minutes: no harm up to that can be told from it."""
+    series = counts(7, 200.0)
+    begins = END - np.array([6.2, 5.1, 3.7, 2.9, 1.3]) * DAY
+    missing = np.any([(series.times > at) & (series.times <= at + 2400) for at in begins], axis=0)
+    series = replace(series, values=np.where(missing, np.round(series.values / 2), series.values))
+    wanted = signal("n", kind=Kind.COUNT)
+    one = placebo.prepare(service(signals=(wanted,), window=HOUR), {"n": series}, END - HOUR)
+    learned = detect.learned(one.calibration, "n")
+    assert learned is not None
+    assert learned.incidents == 5
+    assert learned.newest_incident == pytest.approx(begins[-1], abs=1200)
+    told = advice.for_signal(service(), wanted, CONVERSION, learned)[-1]
+    assert told.startswith(
+        f"n went far off by itself 5 times, last about {iso(learned.newest_incident or 0.0)}: harm no"
+    )
+    assert told.endswith("A control in which they show too would tell them apart.")
+    assert "A control" not in advice.for_signal(service(), wanted, CONVERSION, replace(learned, control="west"))[-1]
 
 
 def test_struck_out_events_leave_the_noise_of_fewer_events() -> None:
@@ -185,12 +211,12 @@ def test_a_fall_ends_at_the_loss_of_everything_whatever_a_rise_needed() -> None:
 
 def test_what_spares_many_times_the_failures_is_told() -> None:
     uptime = signal("uptime", kind=Kind.RATIO, harm=Harm.DOWN, min_effect=0.03)
-    told = advice.for_signal(service(), uptime, CONVERSION, odds=999.0)[-1]
+    told = advice.for_signal(service(), uptime, CONVERSION, leaving_out(999.0))[-1]
     assert told == (
         "uptime leaves out 0.1 %: its min_effect of 3 % is 30 times as many of those more, and what is less is no harm."
         " With 0.05 % half as many more would be."
     )
-    (rare,) = advice.for_signal(service(), uptime, CONVERSION, odds=2e6)
+    (rare,) = advice.for_signal(service(), uptime, CONVERSION, leaving_out(2e6))
     assert rare == "uptime leaves out next to nothing, and a loss below its min_effect is no harm: set 0.01 %."
     for odds, changed in (
         (9.0, uptime),
@@ -198,7 +224,7 @@ def test_what_spares_many_times_the_failures_is_told() -> None:
         (999.0, replace(uptime, harm=Harm.UP)),
         (999.0, replace(uptime, default_effect=True)),
     ):
-        told_not = advice.for_signal(service(), changed, CONVERSION, odds=odds)
+        told_not = advice.for_signal(service(), changed, CONVERSION, leaving_out(odds))
         assert not any("leaves out" in each for each in told_not)
 
 
