@@ -55,7 +55,7 @@ def learned(calibration: Calibration, name: str) -> Learned | None:
         odds=side.odds,
         turned=side.turned,
         incidents=incidents.count if incidents is not None else 0,
-        newest_incident=calibrated.axis.time(incidents.newest) if incidents is not None else None,
+        newest_incident=calibrated.axis.time(calibrated.first - incidents.age) if incidents is not None else None,
     )
 
 

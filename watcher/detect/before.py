@@ -8,6 +8,7 @@ import numpy as np
 
 from watcher.detect.baseline import Ints
 from watcher.detect.fitting import Judge, local_noise, signs
+from watcher.detect.incidents import Windows
 from watcher.detect.modelling import Past
 from watcher.detect.statistics import clipped, harmful, pulled, scan, signed_root
 from watcher.detect.tail import Growth, fit_tail
@@ -95,7 +96,10 @@ def _under_way(judge: Judge, past: Past, sign: float, looks: int) -> float:
     newest = size - min(WINDOWS * looks, size // 3)
     ends = np.arange(newest, lengths[-1] - 1, -max(looks // 3, 1))[::-1]
     standing = _standing(judge, past, sign, lengths, np.append(ends, size))
-    tail = fit_tail(standing[:-1], ends, lengths[-1], (newest - lengths[-1]) / looks, Growth.SQUARE)
+    longest = lengths[-1]
+    windows = Windows(ends - longest, longest, (newest - longest) / looks, past.day, size - longest)
+    # Whether it began before the deploy does not depend on how often such things come.
+    tail = replace(fit_tail(standing[None, :-1], windows, Growth.SQUARE), incidents=None)
     return tail.evidence_of_one(float(standing[-1]))
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from watcher.detect.baseline import Ints
 from watcher.detect.forecast import RECENT
+from watcher.detect.incidents import Windows
 from watcher.detect.tail import Growth, Tail, fit_tail
 from watcher.model.series import Floats
 
@@ -40,19 +40,18 @@ class Drift:
 def fit_drift(
     level: Floats,
     least: float,
-    starts: Ints,
-    looks: int,
+    windows: Windows,
     signs: Sequence[float],
-    independent: float,
     trust: float,
     *,
     bounded: bool,
 ) -> tuple[Drift, Floats]:
-    """How `level`, as of each bucket of the history, shape (n,), drifts in windows that begin at `starts`, shape (p,).
+    """How `level`, as of each bucket of the history, shape (n,), drifts in its `windows`.
     `least` is the s.d. by which two levels differ at usual traffic if nothing drifts.
 
     Also the largest drift in each of the windows, shape (p,). `trust` and `bounded`: see `fit_tail`.
     """
+    starts, looks = windows.starts, windows.looks
     after = starts[:, None] + np.arange(looks)
     # What lies before the history is taken to have been level.
     before = np.maximum(starts[:, None] - np.arange(looks), 0)
@@ -60,10 +59,10 @@ def fit_drift(
     spread = _spread(np.concatenate(drifts)) if len(starts) else np.ones(looks)
     # Where windows begin before a shop opens, that nothing has drifted yet says little of what will.
     spread = np.maximum(spread, least * np.sqrt(np.clip(np.arange(looks), 1, RECENT) / RECENT))
-    largest = np.max([(each / spread).max(axis=1, initial=0.0) for each in drifts], axis=0)
+    largest = np.array([(each / spread).max(axis=1, initial=0.0) for each in drifts])
     newest = level[np.maximum(len(level) - np.arange(1, looks + 1), 0)]
-    tail = fit_tail(largest, starts, looks, independent, Growth.SQUARE, trust, bounded=bounded)
-    return Drift(newest, spread, tail), largest
+    tail = fit_tail(largest, windows, Growth.SQUARE, trust, bounded=bounded)
+    return Drift(newest, spread, tail), largest.max(axis=0)
 
 
 def _drift(now: Floats, start: Floats, then: Floats) -> Floats:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from watcher.detect.baseline import Ints
 from watcher.detect.drift import Drift, fit_drift
 from watcher.detect.forecast import RECENT
-from watcher.detect.incidents import Incidents
+from watcher.detect.incidents import Incidents, Windows
 from watcher.detect.modelling import Model, Past
 from watcher.detect.noise import ACTIVE, Scale, lift, standardise
 from watcher.detect.path import Path, follow
@@ -219,25 +219,24 @@ def fit_judge(
     deviations = [growing(sign * w * clipped(one, high), information, shape, sign) for sign, one in towards.items()]
     shape = shape_of(response, _inflation(deviations, information, independent), counts, moves, math.sqrt(past.certain))
     scans = [scan(one, w, high, shape, sign) for sign, one in towards.items()]
-    lasting = np.max([one.lasting.max(axis=1, initial=-9.0) for one in scans], axis=0)
-    violent = np.max([one.violent.max(axis=1, initial=-9.0) for one in scans], axis=0)
+    lasting = np.array([one.lasting.max(axis=1, initial=-9.0) for one in scans])
+    violent = np.array([one.violent.max(axis=1, initial=-9.0) for one in scans])
     # Without scatter to be measured by, how far it went when it moved is all there is to know. Sums of a few events are
     # far from normal: there too the history's own maxima say more than what is known of sums.
     usual = 1.0 if moves else LEAST_TRUST
     trust = min(max(past.events / SPARSE, LEAST_TRUST), usual)
-    growth, begins = Growth.HEAVY if moves else Growth.LOG, past.first + starts
-    lasting_tail = fit_tail(lasting, begins, looks, independent, Growth.SQUARE, trust, bounded=moves)
-    violent_tail = fit_tail(violent, begins, looks, independent, growth, trust, bounded=moves)
+    of = Windows(starts, looks, independent, past.day, len(past.w))
+    lasting_tail = fit_tail(lasting, of, Growth.SQUARE, trust, bounded=moves)
+    violent_tail = fit_tail(violent, of, Growth.HEAVY if moves else Growth.LOG, trust, bounded=moves)
+    lasting, violent = lasting.max(axis=0), violent.max(axis=0)
     found = np.maximum(stronger(lasting_tail, violent_tail, lasting, violent), 0.0)
     overlap = shared(found, independent, 1.0)
-    drift, drifts = fit_drift(
-        past.recent, _least_drift(past), starts, looks, signs(harm), independent, usual, bounded=moves
-    )
+    drift, drifts = fit_drift(past.recent, _least_drift(past), of, signs(harm), usual, bounded=moves)
     learned = max(float(np.sum(past.w * past.w)) / float(local[-1]) ** 2, TINY)
     judge = Judge(
         model, shape, path, lasting_tail, violent_tail, drift, float(local[-1]), overlap, independent, learned, control
     )
-    return judge, Quiet(begins, judge.evidence(lasting, violent, drifts), independent)
+    return judge, Quiet(past.first + starts, judge.evidence(lasting, violent, drifts), independent)
 
 
 def _least_drift(past: Past) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.detect.baseline import Profile, fit_profile, flat
+from watcher.detect.baseline import DAY, Profile, fit_profile, flat
 from watcher.detect.forecast import Forecast, fit_forecast
 from watcher.detect.memory import Memory
 from watcher.detect.noise import Noise, Scale, active, fit_variance, lift, measure, moments, scale_of, standardise
@@ -73,7 +73,7 @@ class Past:
     `scatter` are running sums, shape (2, n + 1): of the busy buckets' deviations without their signs, and of how many
     those are. `certain` is the share of the noise that independent events have by nature: no hour is quieter than that;
     `events` is how many of them a bucket usually holds. `still`: most buckets hold the very same value, as a percentile
-    read off a histogram does.
+    read off a histogram does. `day`: buckets in one.
     """
 
     first: int
@@ -89,6 +89,7 @@ class Past:
     certain: float
     events: float
     still: bool
+    day: float
 
 
 def upper_fence(noise: Noise, sd: Floats, base: float) -> Floats:
@@ -145,7 +146,7 @@ def fit_model(
     certain = _certain(noise, lift(noise, expected, fitted.level)[known], sd[known] * scale_eps, grid, known)
     past = Past(
         grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, fitted.recent,
-        _scatter(eps, w_eps), certain, events, _is_still(noise, grid),
+        _scatter(eps, w_eps), certain, events, _is_still(noise, grid), DAY / axis.step,
     )  # fmt: skip
     return model, past
 

@@ -14,8 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from watcher.detect.baseline import Ints
-from watcher.detect.incidents import Incidents, find_incidents
+from watcher.detect.incidents import Incidents, Windows, find_incidents
 from watcher.model.series import Floats
 
 EXCEEDING = 0.2  # share of quiet windows whose excesses make the tail
@@ -93,43 +92,36 @@ def _quantile(ranked: Floats, share: float) -> float:
     return float(one + (two - one) * (place - low))
 
 
-def fit_tail(
-    maxima: Floats,
-    starts: Ints,
-    looks: int,
-    independent: float,
-    growth: Growth,
-    trust: float = 1.0,
-    *,
-    bounded: bool = True,
-) -> Tail:
+def fit_tail(maxima: Floats, windows: Windows, growth: Growth, trust: float = 1.0, *, bounded: bool = True) -> Tail:
     """The tail of window maxima.
 
     Args:
-        maxima: one a window, in s.d.
-        starts: buckets at which the windows begin, ascending.
-        looks: buckets in a window.
-        independent: how many windows' worth of history they hold.
+        maxima: one a window, in s.d., of each direction that is harm, shape (directions, p).
+        windows: whose they are.
         growth: see `Growth`.
         trust: share of its usual weight that what is known of such maxima in general has.
         bounded: whether incidents are a law of their own.
     """
     prior_weight, prior_mean, least = PRIOR[growth]
     prior_weight *= trust
-    if not len(maxima):
+    every = maxima.max(axis=0)
+    if not len(every):
         return Tail(growth, 2 * least, -math.log(EXCEEDING), 0.0, prior_weight, prior_weight * prior_mean)
-    ranked = np.sort(maxima)
+    ranked = np.sort(every)
     threshold = max(_quantile(ranked, 1 - EXCEEDING), least)
-    exceeding = maxima > threshold
-    above = maxima[exceeding]
     wild = 1.0 if growth is Growth.LOG else max(threshold / NORMAL, 1.0) ** 2
-    excess = _grow(growth, above) - _grow_one(growth, threshold)
-    incidents = None
+    least_grown = _grow_one(growth, threshold)
+    above, incidents = every > threshold, None
+    excess = _grow(growth, every[above]) - least_grown
     if bounded:
-        incidents = find_incidents(excess, starts[exceeding], looks, independent, ORDINARY * wild)
-        excess = np.minimum(excess, ORDINARY * wild)
-    count = OVERLAPPING * independent * len(above) / len(ranked)
-    mean = float(excess.mean()) if len(above) else 0.0
+        far = ORDINARY * wild
+        found = [find_incidents(_grow(growth, each) - least_grown, windows, far) for each in maxima]
+        # An outage falls and ends: the same things seen twice, if either way is harm.
+        incidents = min((law for law, _ in found if law is not None), key=lambda law: law.rare, default=None)
+        elsewhere = np.any([other for _, other in found], axis=0)
+        excess = np.minimum(excess[~elsewhere[above]], far)
+    count = OVERLAPPING * windows.independent * len(excess) / len(ranked)
+    mean = float(excess.mean()) if len(excess) else 0.0
     # Counts pile up on single values: what reaches the threshold may be more than what exceeds it.
     reaching = max(float(np.mean(ranked >= threshold)), EXCEEDING)
     return Tail(

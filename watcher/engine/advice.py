@@ -148,7 +148,7 @@ def for_signal(
     learned: Learned | None = None,
     events: float | None = None,
 ) -> tuple[str, ...]:
-    """What would help this signal; nothing if it already shows what the policy says must be seen.
+    """What would help this signal to show what the policy says must be seen, and what in its history stands in the way.
 
     `events`: how many more of them show in the window, where they are counted and more are harm.
     """
@@ -165,8 +165,8 @@ def _incidents(signal: Signal, learned: Learned) -> Iterator[str]:
         return
     helps = "" if learned.control else " A control in which they show too would tell them apart."
     yield (
-        f"{signal.name} went far off by itself {learned.incidents} times, last about {iso(learned.newest_incident)}:"
-        f" harm no larger than that may be one more of them, and is not called.{helps}"
+        f"{signal.name} went far off by itself some {learned.incidents} times, last about"
+        f" {iso(learned.newest_incident)}: harm no larger than that may be one more of them, and counts less.{helps}"
     )
 
 

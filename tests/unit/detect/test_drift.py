@@ -12,6 +12,7 @@ from support.signals import DEPLOY, calibrated, orders, plan, series, signal, ti
 
 from watcher.detect.drift import Drift, fit_drift
 from watcher.detect.fitting import CORROBORATED, Judge
+from watcher.detect.incidents import Windows
 from watcher.model.finding import State
 from watcher.model.series import Floats, Series
 
@@ -23,8 +24,8 @@ def wandering(size: int, seed: int = 1) -> Floats:
 
 
 def fitted(level: Floats) -> tuple[Drift, Floats]:
-    starts = np.arange(200, len(level) - LOOKS, 10)
-    return fit_drift(level, 0.0, starts, LOOKS, (1.0, -1.0), len(level) / LOOKS, 1.0, bounded=True)
+    windows = Windows(np.arange(200, len(level) - LOOKS, 10), LOOKS, len(level) / LOOKS, 1440.0, len(level))
+    return fit_drift(level, 0.0, windows, (1.0, -1.0), 1.0, bounded=True)
 
 
 def test_the_spread_is_that_of_the_history() -> None:
@@ -59,7 +60,8 @@ def test_nothing_that_moves_is_no_drift(level: Floats) -> None:
     starts = np.arange(0, max(len(level) - LOOKS, 0), 10) if len(level) > LOOKS else np.empty(0, dtype=np.int64)
     if not len(level):
         level = np.zeros(1)
-    drift, largest = fit_drift(level, 0.0, starts, LOOKS, (-1.0,), 5.0, 1.0, bounded=True)
+    windows = Windows(starts, LOOKS, 5.0, 1440.0, len(level))
+    drift, largest = fit_drift(level, 0.0, windows, (-1.0,), 1.0, bounded=True)
     assert np.all(largest == 0)
     assert np.isfinite(drift.since(np.zeros(LOOKS), -1.0)).all()
 

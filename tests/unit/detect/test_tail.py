@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.signals import DEPLOY, times
 
+from watcher.detect.incidents import Windows
 from watcher.detect.modelling import fit_model
 from watcher.detect.tail import CAP, Growth, Tail, fit_tail
 from watcher.detect.window import Axis, Grid
@@ -21,8 +22,9 @@ LOOKS = 60
 
 
 def tail_of(maxima: Floats, independent: float, growth: Growth = Growth.SQUARE, trust: float = 1.0) -> Tail:
-    """Of windows that begin ten buckets apart."""
-    return fit_tail(maxima, 10 * np.arange(len(maxima)), LOOKS, independent, growth, trust)
+    """Of windows of minutes that begin ten apart."""
+    starts = 10 * np.arange(len(maxima))
+    return fit_tail(maxima[None, :], Windows(starts, LOOKS, independent, 1440.0, 10 * len(maxima) + 50), growth, trust)
 
 
 def with_incidents(count: int, size: float = 12.0) -> Floats:
