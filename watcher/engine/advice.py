@@ -154,7 +154,7 @@ def for_signal(
     """
     odds = learned.odds if learned is not None else None
     return (
-        *_advice(service, signal, made, events, odds),
+        *_advice(service, signal, made, events, learned),
         *(_incidents(signal, learned) if learned is not None else ()),
         *_spared(signal, odds),
     )
@@ -186,8 +186,9 @@ def _spared(signal: Signal, odds: float | None) -> Iterator[str]:
 
 
 def _advice(
-    service: Service, signal: Signal, made: SignalRehearsal, events: float | None, odds: float | None
+    service: Service, signal: Signal, made: SignalRehearsal, events: float | None, learned: Learned | None
 ) -> Iterator[str]:
+    odds, incidents = (learned.odds, learned.incidents) if learned is not None else (None, 0)
     unmeasured = sum(made.unmeasured.values())
     if unmeasured > made.false_calls.trials:
         cause = max(made.unmeasured, key=lambda name: made.unmeasured[name])
@@ -208,7 +209,8 @@ def _advice(
         )
     if events is not None and events <= FEW_EVENTS and (made.detectable is None or made.detectable > 1):
         yield f"{signal.name} hardly ever happens: {math.ceil(events)} more in a window would show."
-    elif made.detectable is None or made.detectable > signal.must_see:
+    elif (made.detectable is None or made.detectable > signal.must_see) and not incidents:
+        # Beside incidents neither a longer window nor more events are sure to show it.
         yield from _weak(service, signal, made)
 
 

@@ -167,6 +167,8 @@ def test_what_a_signal_does_by_itself_is_told_with_its_newest_time() -> None:
     told = advice.for_signal(service(), wanted, CONVERSION, learned)[-1]
     assert told.startswith(f"n went far off by itself some 5 times, last about {iso(learned.newest_incident or 0.0)}: ")
     assert told.endswith("A control in which they show too would tell them apart.")
+    weak = advice.for_signal(service(), wanted, replace(CONVERSION, detectable=0.9), learned)
+    assert not any("busier" in each or "window would have to be" in each for each in weak)
     assert "A control" not in advice.for_signal(service(), wanted, CONVERSION, replace(learned, control="west"))[-1]
 
 
