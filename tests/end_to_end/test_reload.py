@@ -160,6 +160,18 @@ def test_what_is_wrong_or_cannot_be_changed_leaves_everything_as_it_was(daemon: 
     assert daemon.stop() == 0
 
 
+def test_a_daemon_under_nohup_reads_its_file_anew(tmp_path: Path, receiver: FaultServer) -> None:
+    config = CONFIG.replace("RECEIVER", receiver.url)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to its child
+    try:
+        daemon = Daemon(tmp_path, config)
+        with daemon:
+            said = daemon.reload(config.replace("window: 10m", "window: 20m"))
+            assert said["changed"] == ["checkout"]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_rollback_command_under_way_is_finished_once_and_a_source_that_hangs_delays_nothing(
     daemon: Daemon, receiver: FaultServer, tmp_path: Path
 ) -> None:

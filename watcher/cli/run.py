@@ -51,8 +51,7 @@ def _run(app: App) -> int:
     changed = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: app.wake.set())
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        signal.signal(signal.SIGHUP, lambda _number, _frame: changed.set())
+    signal.signal(signal.SIGHUP, lambda _number, _frame: changed.set())  # under nohup, too
     try:
         app.start()
         while not app.wake.is_set() and app.alive:
