@@ -60,6 +60,8 @@ def _service(service: Service, settings: Settings) -> Iterator[str]:
     yield f"  deploys   {', '.join(f'{key}={pattern}' for key, pattern in service.match.items())}"
     cold = f", not the first {write_duration(service.warm_up)}" if service.warm_up else ""
     yield f"  window    {window}{cold}; a look every {write_duration(service.step)}"
+    if service.zone:
+        yield f"  clocks    {service.zone}"
     yield (
         f"  mode      {service.mode}; a harmless deploy is called regressed with a probability of at most "
         f"{text.percent(service.false_rollback_probability)}"

@@ -27,6 +27,7 @@ class Learned:
 
     Of a share above a half `odds` that it counts come to each that it leaves out; if `turned`, the latter are judged.
     `incidents` that were no deploy's were found, more than are chance, the newest at `newest_incident`, unix seconds.
+    `clock_change`: when clocks were changed, if nobody had said so and the history shows it, unix seconds.
     """
 
     baseline: Baseline
@@ -37,6 +38,7 @@ class Learned:
     turned: bool = False
     incidents: int = 0
     newest_incident: float | None = None
+    clock_change: float | None = None
 
 
 def learned(calibration: Calibration, name: str) -> Learned | None:
@@ -47,6 +49,7 @@ def learned(calibration: Calibration, name: str) -> Learned | None:
         return None
     model = judges[-1].model
     side, incidents = calibrated.side, judges[0].incidents
+    found = calibrated.axis.clock.changes if calibration.plan.zone is None else ()
     return Learned(
         baseline=_baseline(model.profile),
         scale=model.noise.scale,
@@ -56,6 +59,7 @@ def learned(calibration: Calibration, name: str) -> Learned | None:
         turned=side.turned,
         incidents=incidents.count if incidents is not None else 0,
         newest_incident=calibrated.axis.time(calibrated.first - incidents.age) if incidents is not None else None,
+        clock_change=found[-1] if found else None,
     )
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from watcher.detect.baseline import Ints
 from watcher.detect.fitting import Judge, local_noise, signs
 from watcher.detect.incidents import Windows
 from watcher.detect.modelling import Past
 from watcher.detect.statistics import clipped, harmful, pulled, scan, signed_root
 from watcher.detect.tail import Growth, fit_tail
+from watcher.detect.window import Ints
 from watcher.model.series import Floats
 from watcher.model.service import Harm
 
@@ -97,7 +97,9 @@ def _under_way(judge: Judge, past: Past, sign: float, looks: int) -> float:
     ends = np.arange(newest, lengths[-1] - 1, -max(looks // 3, 1))[::-1]
     standing = _standing(judge, past, sign, lengths, np.append(ends, size))
     longest = lengths[-1]
-    windows = Windows(ends - longest, longest, (newest - longest) / looks, past.day, size - longest)
+    begins, here = ends - longest, size - longest
+    local = past.local[begins] + here - past.local[here]
+    windows = Windows(begins, local, longest, (newest - longest) / looks, past.day, here)
     # Whether it began before the deploy does not depend on how often such things come.
     tail = replace(fit_tail(standing[None, :-1], windows, Growth.SQUARE), incidents=None)
     return tail.evidence_of_one(float(standing[-1]))

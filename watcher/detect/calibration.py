@@ -25,7 +25,7 @@ from watcher.model.series import Floats, Series
 from watcher.model.service import Harm, Role
 from watcher.model.watch import WatchPlan
 
-ENGINE = "placebo-scan/13"
+ENGINE = "placebo-scan/14"
 FEWEST_POINTS = 30
 HISTORY_WINDOWS = 2
 ENOUGH_KIN = 2  # days like the deploy's that prove how such days go

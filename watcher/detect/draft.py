@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from watcher.detect.clean import clean, without_wild
+from watcher.detect.local_time import clock_of
+from watcher.detect.modelling import with_clock
 from watcher.detect.side import Side, side_of
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
 from watcher.model.series import Series
@@ -59,4 +61,8 @@ def draft_of(plan: WatchPlan, signal: Signal, series: Series | None) -> Draft:
         known = series.between(-math.inf, plan.started_at) if ascending(series.times) else series
         cleaned = without_wild(clean(regrid(known, axis, start, first), signal.kind))
         grid, side, bad = cleaned.grid, side_of(cleaned.grid, signal.kind), cleaned.bad
+    if plan.zone is not None:
+        axis = replace(axis, clock=clock_of(plan.zone, axis.time(grid.first - 1), axis.time(first + looks)))
+    elif len(grid):
+        axis = with_clock(axis, side.judged(grid), signal.kind)
     return Draft(signal, axis, first, looks, grid, side, bad)

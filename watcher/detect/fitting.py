@@ -9,7 +9,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from watcher.detect.baseline import Ints
 from watcher.detect.drift import Drift, fit_drift
 from watcher.detect.forecast import RECENT
 from watcher.detect.incidents import Incidents, Windows
@@ -18,6 +17,7 @@ from watcher.detect.noise import ACTIVE, Scale, lift, standardise
 from watcher.detect.path import Path, follow
 from watcher.detect.statistics import TINY, Shape, clipped, growing, harmful, informing, scan, shape_of
 from watcher.detect.tail import Growth, Tail, fit_tail
+from watcher.detect.window import Ints
 from watcher.model.series import Floats
 from watcher.model.service import Harm
 
@@ -225,7 +225,7 @@ def fit_judge(
     # far from normal: there too the history's own maxima say more than what is known of sums.
     usual = 1.0 if moves else LEAST_TRUST
     trust = min(max(past.events / SPARSE, LEAST_TRUST), usual)
-    of = Windows(starts, looks, independent, past.day, len(past.w))
+    of = Windows(starts, past.local[starts], looks, independent, past.day, len(past.w))
     lasting_tail = fit_tail(lasting, of, Growth.SQUARE, trust, bounded=moves)
     violent_tail = fit_tail(violent, of, Growth.HEAVY if moves else Growth.LOG, trust, bounded=moves)
     lasting, violent = lasting.max(axis=0), violent.max(axis=0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.detect.baseline import Ints
+from watcher.detect.window import Ints
 from watcher.model.series import Floats
 
 CHANCE = 2  # so many tell no rate
@@ -28,6 +28,7 @@ class Windows:
 
     Attributes:
         starts: buckets of the history at which they begin, ascending, shape (p,).
+        local: the same on the clocks that `here` is on, which may have been changed since, shape (p,).
         looks: buckets in a window.
         independent: how many windows' worth of history they hold.
         day: buckets in a day.
@@ -35,6 +36,7 @@ class Windows:
     """
 
     starts: Ints
+    local: Ints
     looks: int
     independent: float
     day: float
@@ -93,14 +95,14 @@ def find_incidents(excess: Floats, windows: Windows, least: float) -> tuple[Inci
     far = (excess > least).nonzero()[0]
     if len(far) <= CHANCE:
         return None, elsewhere
-    starts = windows.starts[far]
+    starts, local = windows.starts[far], windows.local[far]
     which = np.cumsum(np.diff(starts, prepend=-math.inf) >= max(windows.looks, windows.stride + 1)) - 1
     first = np.unique(which, return_index=True)[1]
     largest = np.maximum.reduceat(excess[far], first)
     loose, other, often = np.ones(len(first), dtype=np.bool_), np.zeros(len(first), dtype=np.bool_), 0.0
-    for daily in _scheduled(starts[first], windows):
+    for daily in _scheduled(local[first], windows):
         loose &= ~daily
-        if np.any(_apart(starts[daily[which]], windows.here, windows.day) <= windows.looks / NEAR):
+        if np.any(_apart(local[daily[which]], windows.here, windows.day) <= windows.looks / NEAR):
             # One a day is one in every window of its hour.
             often += np.count_nonzero(daily) * windows.day / windows.looks
         else:
@@ -124,9 +126,9 @@ def _apart(one: Ints, other: Ints | int, day: float) -> Floats:
 
 
 def _scheduled(first: Ints, windows: Windows) -> list[NDArray[np.bool_]]:
-    """Groups of incidents, shown from `first` on, that came at the same hour of more days than chance would have it."""
+    """Groups of incidents, shown from `first` on by the clock, that came at one hour of more days than chance."""
     left, found = np.ones(len(first), dtype=np.bool_), []
-    days = len(np.unique(np.floor((windows.starts - windows.here) / windows.day)))
+    days = len(np.unique(np.floor((windows.local - windows.here) / windows.day)))
     judged = windows.independent * windows.looks / days  # buckets a day, as a shop may be closed
     width = min((2 * windows.looks + 1) / max(judged, 1.0), 1.0)
     near = _apart(first[:, None], first[None, :], windows.day) <= windows.looks

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.detect.baseline import DAY, Profile, fit_profile, flat
+from watcher.detect.baseline import Profile, fit_profile, flat
+from watcher.detect.clock_change import recognised
 from watcher.detect.forecast import Forecast, fit_forecast
+from watcher.detect.local_time import DAY, changed
 from watcher.detect.memory import Memory
 from watcher.detect.noise import Noise, Scale, active, fit_variance, lift, measure, moments, scale_of, standardise
 from watcher.detect.statistics import CLIP
-from watcher.detect.window import Axis, Grid
+from watcher.detect.window import Axis, Grid, Ints
 from watcher.model.series import Floats
 from watcher.model.service import Kind
 
@@ -73,7 +75,8 @@ class Past:
     `scatter` are running sums, shape (2, n + 1): of the busy buckets' deviations without their signs, and of how many
     those are. `certain` is the share of the noise that independent events have by nature: no hour is quieter than that;
     `events` is how many of them a bucket usually holds. `still`: most buckets hold the very same value, as a percentile
-    read off a histogram does. `day`: buckets in one.
+    read off a histogram does. `day`: buckets in one. `local`: the number of each bucket, from 0 on, and of the
+    next one, on the clocks of that, shape (n + 1,).
     """
 
     first: int
@@ -90,6 +93,7 @@ class Past:
     events: float
     still: bool
     day: float
+    local: Ints
 
 
 def upper_fence(noise: Noise, sd: Floats, base: float) -> Floats:
@@ -97,6 +101,15 @@ def upper_fence(noise: Noise, sd: Floats, base: float) -> Floats:
     if not noise.counts:
         return np.full(len(sd), base)
     return np.asarray(base + 2 * noise.phi / np.maximum(sd, 1e-300), dtype=np.float64)
+
+
+def with_clock(axis: Axis, grid: Grid, kind: Kind) -> Axis:
+    """The axis with the clock that the history shows, where nobody has said it."""
+    clocks = changed(axis.time(grid.first - 1), axis.time(grid.first + len(grid) - 1))
+    if not clocks:
+        return axis
+    values, weights = measure(scale_of(kind, grid), grid, 1e-9)
+    return replace(axis, clock=recognised(axis, grid.first + np.arange(len(grid)), clocks, values, weights))
 
 
 def fit_model(
@@ -147,6 +160,7 @@ def fit_model(
     past = Past(
         grid.first, z, w, w_eps, eps, calm / scale_eps, slack / scale_eps, high / scale_eps, fitted.recent,
         _scatter(eps, w_eps), certain, events, _is_still(noise, grid), DAY / axis.step,
+        axis.moved(len(grid), first),
     )  # fmt: skip
     return model, past
 

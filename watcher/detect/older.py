@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 
-from watcher.detect.baseline import Ints
 from watcher.detect.before import CERTAIN, KEPT, NEAREST, Before, Buckets, shift_gain
 from watcher.detect.fitting import Judge
 from watcher.detect.judging import Seen, deviations
@@ -19,6 +18,7 @@ from watcher.detect.noise import Scale
 from watcher.detect.onset import Onset, locate
 from watcher.detect.opinion import LN10, Opinion, Subject
 from watcher.detect.statistics import TINY, clipped, scan
+from watcher.detect.window import Ints
 from watcher.kit.text import percent
 from watcher.model.series import Floats
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from watcher.detect.baseline import Ints
 from watcher.detect.forecast import Forecast
 from watcher.detect.memory import Memory
+from watcher.detect.window import Ints
 from watcher.model.series import Floats
 
 FARTHEST = 120  # buckets; later ones keep the last forecast

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from watcher.detect.baseline import Ints
+from watcher.detect.window import Ints
 from watcher.model.series import Floats
 
 STRETCHES = (5, 10, 20, 40, 80, 160)  # of the lasting statistic; shorter ones are the violent one's

@@ -9,18 +9,23 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from watcher.detect.local_time import UTC, Clock
 from watcher.model.series import Floats, Series
+
+Ints = NDArray[np.int64]
 
 LONGEST = 250_000  # buckets of history that are ever read
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Bucket `i` ends at `phase + i * step` (unix seconds)."""
+    """Bucket `i` ends at `phase + i * step` (unix seconds); hours and days are those of `clock`."""
 
     phase: float
     step: float
+    clock: Clock = UTC
 
     def index(self, time: float) -> int:
         """The newest bucket that has ended at `time`."""
@@ -32,6 +37,15 @@ class Axis:
 
     def time(self, index: float) -> float:
         return self.phase + index * self.step
+
+    def local(self, indices: Ints) -> Floats:
+        """What clocks show in the middle of each bucket, seconds."""
+        return self.clock.local(np.asarray(self.phase + (indices - 0.5) * self.step, dtype=np.float64))
+
+    def moved(self, count: int, end: int) -> Ints:
+        """The `count` buckets before `end` and that, from 0 on, as if clocks had always been what they are then."""
+        local = self.local(np.arange(end - count, end + 1))
+        return np.asarray(np.rint((local - local[-1]) / self.step) + count, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

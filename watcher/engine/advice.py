@@ -156,6 +156,7 @@ def for_signal(
     return (
         *_advice(service, signal, made, events, learned),
         *(_incidents(signal, learned) if learned is not None else ()),
+        *(_clocks(signal, learned) if learned is not None else ()),
         *_spared(signal, odds),
     )
 
@@ -168,6 +169,14 @@ def _incidents(signal: Signal, learned: Learned) -> Iterator[str]:
         f"{signal.name} went far off by itself some {learned.incidents} times, last about"
         f" {iso(learned.newest_incident)}: harm no larger than that may be one more of them, and counts less.{helps}"
     )
+
+
+def _clocks(signal: Signal, learned: Learned) -> Iterator[str]:
+    if learned.clock_change is not None:
+        yield (
+            f"The habits of {signal.name} moved when clocks were changed at {iso(learned.clock_change)}: with the"
+            " service's zone set it is known beforehand, without it half a day later."
+        )
 
 
 def _spared(signal: Signal, odds: float | None) -> Iterator[str]:

@@ -70,7 +70,7 @@ def prepare(service: Service, history: Mapping[str, Series], start: float) -> Pl
     until = start + service.window
     ticket_until = start + max(service.window, service.ticket_window)
     probability = service.false_rollback_probability
-    plan = WatchPlan(service.signals, start, until, ticket_until, probability, service.warm_up)
+    plan = WatchPlan(service.signals, start, until, ticket_until, probability, service.warm_up, service.zone)
     before = {name: series.between(start - service.history, start) for name, series in history.items()}
     calibration = detect.calibrate(plan, before)
     context = Context(

@@ -138,7 +138,7 @@ def _without_harm(one: Placebo, tallies: list[Tally]) -> Seen:
 def policy_of(service: Service) -> str:
     """A digest of all that a placebo's verdict depends on beside its points."""
     parts = (service.signals, service.window, service.ticket_window, service.step, service.history, service.warm_up)
-    return sha256(repr((parts, service.false_rollback_probability)).encode()).hexdigest()[:16]
+    return sha256(repr((parts, service.zone, service.false_rollback_probability)).encode()).hexdigest()[:16]
 
 
 def _pooled(service: Service, every: Collection[Judged], rehearsals: int) -> Pooled:

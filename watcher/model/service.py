@@ -118,6 +118,7 @@ class Service:
         freeze: when only an approval is asked for.
         blind_after: how long a required signal may go unmeasured until somebody is told; None: as the engine sees fit.
         warm_up: how long from a deploy's beginning on nothing is judged, as the new version starts cold.
+        zone: IANA name of the time zone that users live in; None: nobody says.
         depends_on: names of services whose deploys can harm this one too; None: all of the same environment.
     """
 
@@ -139,6 +140,7 @@ class Service:
     blind_after: float | None = None
     depends_on: tuple[str, ...] | None = None
     warm_up: float = 0.0
+    zone: str | None = None
 
     def signal(self, name: str) -> Signal:
         return next(signal for signal in self.signals if signal.name == name)

@@ -34,6 +34,7 @@ class WatchPlan:
         until: end of the metric window; `ticket_until`: end of the window of ticket signals.
         false_rollback_probability: for the whole watch: over all looks and all signals together.
         warm_up: seconds from `started_at` on in which nothing is judged, and nothing learned.
+        zone: IANA name of the time zone that users live in; None: nobody says.
     """
 
     signals: tuple[Signal, ...]
@@ -42,6 +43,7 @@ class WatchPlan:
     ticket_until: float
     false_rollback_probability: float
     warm_up: float = 0.0
+    zone: str | None = None
 
     @property
     def judged_from(self) -> float:
@@ -110,4 +112,5 @@ class Watch:
             ticket_until=self.ticket_until,
             false_rollback_probability=self.policy.false_rollback_probability,
             warm_up=self.policy.warm_up,
+            zone=self.policy.zone,
         )

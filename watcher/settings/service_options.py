@@ -16,6 +16,12 @@ from watcher.settings.options import DAY, Section
 from watcher.verdict import freezes
 
 
+def _known_zone(name: str | None) -> str | None:
+    if name is not None:
+        freezes.zone_of(name)
+    return name
+
+
 class FreezeOptions(Section):
     """A time in which mode `act` only asks. `start` and `end` are written alike: `18:00` is every day, `fri 17:00`
     every week, `2026-12-20 18:00` or `2026-12-20` once. What clocks show twice counts from the first to the last time.
@@ -23,7 +29,10 @@ class FreezeOptions(Section):
 
     start: str = Field(description="From when on.")
     end: str = Field(description="Until when; earlier in the day than `start` is the next day.")
-    zone: str = Field(default="UTC", description="On whose clocks: a name such as `Europe/Berlin`.")
+    zone: str | None = Field(
+        default=None,
+        description="On whose clocks: a name such as `Europe/Berlin`. Without it: the service's `zone`, or UTC.",
+    )
     why: str | None = Field(default=None, max_length=200, description="Shown to whoever is asked.")
 
     @field_validator("start", "end")
@@ -34,17 +43,17 @@ class FreezeOptions(Section):
 
     @field_validator("zone")
     @classmethod
-    def _is_zone(cls, name: str) -> str:
-        freezes.zone_of(name)
-        return name
+    def _is_zone(cls, name: str | None) -> str | None:
+        return _known_zone(name)
 
     @model_validator(mode="after")
     def _is_span(self) -> Self:
         freezes.check(self.compiled())
         return self
 
-    def compiled(self) -> Freeze:
-        return Freeze(self.start, self.end, self.zone, self.why or "")
+    def compiled(self, zone: str | None = None) -> Freeze:
+        """`zone` is the service's."""
+        return Freeze(self.start, self.end, self.zone or zone or "UTC", self.why or "")
 
 
 class PolicyOptions(Section):
@@ -74,6 +83,12 @@ class PolicyOptions(Section):
         default=None,
         ge=1,
         description="Time between looks; at most `window`. Without it: the smallest step of the service's signals.",
+    )
+    zone: str | None = Field(
+        default=None,
+        description="The time zone that most users live in, such as `Europe/Berlin`: what is usual at this hour goes "
+        "by its clocks, daylight saving included. Without it: UTC, and that clocks were changed is read off the "
+        "history, a day or more later.",
     )
     false_rollback_probability: Share = Field(
         default=0.01,
@@ -117,6 +132,11 @@ class PolicyOptions(Section):
         description="Names of the services whose deploys can harm this one too: with another deploy at the time of the "
         "harm nothing is rolled back by itself. `[]`: only its own. Without it: every deploy to the same environment.",
     )
+
+    @field_validator("zone")
+    @classmethod
+    def _is_zone(cls, name: str | None) -> str | None:
+        return _known_zone(name)
 
 
 class SignalOptions(Section):

@@ -147,10 +147,11 @@ def _compiled(name: str, own: ServiceOptions, policy: PolicyOptions, signals: tu
         approval_timeout=policy.approval_timeout,
         notify=policy.notify,
         rollbacks_per_hour=policy.rollbacks_per_hour,
-        freeze=tuple(freeze.compiled() for freeze in policy.freeze),
+        freeze=tuple(freeze.compiled(policy.zone) for freeze in policy.freeze),
         blind_after=policy.blind_after,
         depends_on=policy.depends_on,
         warm_up=policy.warm_up,
+        zone=policy.zone,
     )
 
 

@@ -59,6 +59,7 @@ services:
     notify: [chat]
   basket:
     window: 90m
+    zone: Europe/Berlin
     warm_up: 5m
     step: 90s
     signals:
@@ -90,6 +91,7 @@ checkout
 basket
   deploys   service=basket
   window    1h30m, not the first 5m; a look every 1m30s
+  clocks    Europe/Berlin
   mode      observe; a harmless deploy is called regressed with a probability of at most 1 %
   signal    level: gauge of prom (prometheus) every 1m, required, harm either from 3 %
   rollback  none

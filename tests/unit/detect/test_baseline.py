@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from watcher.detect.baseline import EPOCH_WEEKDAY, cells, fit_profile
+from watcher.detect.baseline import fit_profile
+from watcher.detect.days import EPOCH_WEEKDAY, cells
 from watcher.detect.window import Axis
 from watcher.model.series import Floats
 

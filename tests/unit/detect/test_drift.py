@@ -24,7 +24,8 @@ def wandering(size: int, seed: int = 1) -> Floats:
 
 
 def fitted(level: Floats) -> tuple[Drift, Floats]:
-    windows = Windows(np.arange(200, len(level) - LOOKS, 10), LOOKS, len(level) / LOOKS, 1440.0, len(level))
+    starts = np.arange(200, len(level) - LOOKS, 10)
+    windows = Windows(starts, starts, LOOKS, len(level) / LOOKS, 1440.0, len(level))
     return fit_drift(level, 0.0, windows, (1.0, -1.0), 1.0, bounded=True)
 
 
@@ -60,7 +61,7 @@ def test_nothing_that_moves_is_no_drift(level: Floats) -> None:
     starts = np.arange(0, max(len(level) - LOOKS, 0), 10) if len(level) > LOOKS else np.empty(0, dtype=np.int64)
     if not len(level):
         level = np.zeros(1)
-    windows = Windows(starts, LOOKS, 5.0, 1440.0, len(level))
+    windows = Windows(starts, starts, LOOKS, 5.0, 1440.0, len(level))
     drift, largest = fit_drift(level, 0.0, windows, (-1.0,), 1.0, bounded=True)
     assert np.all(largest == 0)
     assert np.isfinite(drift.since(np.zeros(LOOKS), -1.0)).all()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from support.signals import DAY, DEPLOY, plan, series, signal, times, watched
 
-from watcher.detect.baseline import Ints
 from watcher.detect.incidents import Windows, find_incidents
 from watcher.detect.tail import Growth, fit_tail
+from watcher.detect.window import Ints
 from watcher.model.finding import Cause, Finding, State
 from watcher.model.series import Floats
 from watcher.model.service import Harm
@@ -22,7 +22,7 @@ WEEK = np.arange(0, 7 * MINUTES - LOOKS, 10)
 def seen(begins: Ints, here: int = 7 * MINUTES) -> tuple[Floats, Windows]:
     """A week's windows of an hour, with an excess of 50 where one holds a minute at which something began."""
     far = np.any((begins[:, None] >= WEEK) & (begins[:, None] < WEEK + LOOKS), axis=0)
-    return np.where(far, 50.0, 1.0), Windows(WEEK, LOOKS, 7 * 24.0, float(MINUTES), here)
+    return np.where(far, 50.0, 1.0), Windows(WEEK, WEEK, LOOKS, 7 * 24.0, float(MINUTES), here)
 
 
 def found(begins: Ints, here: int = 7 * MINUTES) -> tuple[int, int]:
@@ -76,7 +76,7 @@ def test_beside_a_nightly_job_others_count_as_before() -> None:
 @pytest.mark.parametrize("stride", [10, 61, 121])
 def test_what_goes_on_for_hours_is_one_however_far_apart_windows_begin(stride: int) -> None:
     starts = np.arange(0, 28 * MINUTES - LOOKS, stride)
-    windows = Windows(starts, LOOKS, 28 * 24.0, float(MINUTES), 28 * MINUTES)
+    windows = Windows(starts, starts, LOOKS, 28 * 24.0, float(MINUTES), 28 * MINUTES)
     for_hours = (starts > 9000) & (starts < 9480)
     assert find_incidents(np.where(for_hours, 50.0, 1.0), windows, 10.0)[0] is None
 

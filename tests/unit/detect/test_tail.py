@@ -24,7 +24,9 @@ LOOKS = 60
 def tail_of(maxima: Floats, independent: float, growth: Growth = Growth.SQUARE, trust: float = 1.0) -> Tail:
     """Of windows of minutes that begin ten apart."""
     starts = 10 * np.arange(len(maxima))
-    return fit_tail(maxima[None, :], Windows(starts, LOOKS, independent, 1440.0, 10 * len(maxima) + 50), growth, trust)
+    return fit_tail(
+        maxima[None, :], Windows(starts, starts, LOOKS, independent, 1440.0, 10 * len(maxima) + 50), growth, trust
+    )
 
 
 def with_incidents(count: int, size: float = 12.0) -> Floats:

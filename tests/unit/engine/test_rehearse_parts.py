@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -170,6 +171,26 @@ def test_what_a_signal_does_by_itself_is_told_with_its_newest_time() -> None:
     weak = advice.for_signal(service(), wanted, replace(CONVERSION, detectable=0.9), learned)
     assert not any("busier" in each or "window would have to be" in each for each in weak)
     assert "A control" not in advice.for_signal(service(), wanted, CONVERSION, replace(learned, control="west"))[-1]
+
+
+def test_a_change_of_clocks_that_nobody_has_told_is_told() -> None:
+    """Europe's in autumn; the shop opens at eight on its own clocks."""
+    changed = datetime(2026, 10, 25, 1, tzinfo=UTC).timestamp()
+    end = changed + 3 * DAY
+    times = np.arange(end - 10 * DAY, end + 1, 60.0)
+    hour = (times + np.where(times <= changed, 7200.0, 3600.0) - 60) % DAY / HOUR
+    rate = np.where((hour >= 8) & (hour < 20), 100.0, 0.0)
+    series = Series(times, np.random.default_rng(1).poisson(rate).astype(np.float64), 60.0, end)
+    wanted = signal("n", kind=Kind.COUNT)
+    for zone in (None, "Europe/Berlin"):
+        of = service(signals=(wanted,), window=HOUR, zone=zone)
+        found = detect.learned(placebo.prepare(of, {"n": series}, end - 14 * HOUR).calibration, "n")
+        assert found is not None
+        told = [each for each in advice.for_signal(of, wanted, CONVERSION, found) if "clocks" in each]
+        assert len(told) == (0 if zone else 1)
+        assert all(
+            "n moved when clocks were changed at 2026-10-25T01:00:00Z: with the service's" in each for each in told
+        )
 
 
 def test_struck_out_events_leave_the_noise_of_fewer_events() -> None:

@@ -294,6 +294,16 @@ def test_an_outage_while_nothing_would_be_judged_is_no_blind_time(house: House) 
     assert "its first 10 min left out" in found.sentence
 
 
+def test_a_watch_is_judged_by_the_clocks_that_its_service_had(house: House) -> None:
+    open_watch(house, policy=replace(watch_policy(), zone="Europe/Berlin"))
+    house.look(START + 60, house.watcher())
+    with house.database.read() as tx:
+        stored = looks.calibration(tx, "w-1")
+    assert stored is not None
+    clock = detect.Calibration.from_bytes(stored).signals["conversion"].axis.clock
+    assert clock.ahead[0] in {3600.0, 7200.0}
+
+
 def test_a_source_that_is_down_at_first_is_calibrated_once_it_answers(house: House) -> None:
     open_watch(house)
     house.shop.fails = broken

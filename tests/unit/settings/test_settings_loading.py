@@ -392,3 +392,16 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
         found.file = "other"
     with pytest.raises(TypeError):
         found.services["other"] = None
+
+
+def test_freezes_go_by_the_clocks_of_the_service_unless_they_say_their_own(tmp_path: Path) -> None:
+    freezes = """
+    freeze: [{start: fri 17:00, end: mon 08:00}, {start: "18:00", end: "08:00", zone: America/New_York}]
+"""
+    defaults = "defaults: {zone: Europe/Berlin}"
+    own = service(tmp_path, freezes, top=defaults)
+    assert own.zone == "Europe/Berlin"
+    assert [freeze.zone for freeze in own.freeze] == ["Europe/Berlin", "America/New_York"]
+    assert service(tmp_path, "\n    zone: Asia/Tokyo" + freezes, top=defaults).freeze[0].zone == "Asia/Tokyo"
+    assert [freeze.zone for freeze in service(tmp_path, freezes).freeze] == ["UTC", "America/New_York"]
+    assert service(tmp_path).zone is None

@@ -35,6 +35,7 @@ def before_drills(path: Path) -> Database:
         "blind_after",
         "depends_on",
         "warm_up",
+        "zone",
     }  # what policies of then did not have
     rows = {
         "deploys": {
