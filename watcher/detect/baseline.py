@@ -78,7 +78,7 @@ def kin_days(axis: Axis, known: Ints, watched: Ints) -> int:
     `known` are the history's buckets with a value. A day counts with half its usual number of them.
     """
     day = cells(axis, known, 1)[0]
-    first = int(day[0]) if len(day) else 0
+    first = int(day.min()) if len(day) else 0  # clocks may go back over midnight
     counts = np.bincount(day - first)
     seen = np.flatnonzero(counts)
     whole = first + seen[counts[seen] >= 0.5 * np.median(counts[seen])] if len(day) else day

@@ -25,11 +25,11 @@ def recognised(axis: Axis, indices: Ints, clocks: Iterable[Clock], values: Float
     `values` and `weights` of the buckets `indices`, shape (n,); weights are zero where a value is missing.
     """
     best, least = axis.clock, BETTER
+    unchanged = Days.of(axis, indices, values, weights)
     for clock in clocks:
         day = int(clock.local(np.array(clock.changes[-1:]))[0] // DAY)
-        with_it, without = (
-            _error(Days.of(replace(axis, clock=each), indices, values, weights), day) for each in (clock, axis.clock)
-        )
+        with_it = _error(Days.of(replace(axis, clock=clock), indices, values, weights), day)
+        without = _error(unchanged, day)
         if with_it < least * without:
             best, least = clock, with_it / without
     return best

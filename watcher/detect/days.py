@@ -18,8 +18,10 @@ COARSE = 2_700.0
 FEWEST_DAYS = 2
 SHARP = 4.0  # s.e. by which a minute must differ from its neighbours to be a habit
 AGREED = 0.8  # share of the days
+STEEP = 0.5  # share of it that the quarter of an hour beside an edge has at least
 IDLE = 0.25  # share of what usually happens
 BUSY = 2.0  # times what is no outlier: of less, hours of none are chance
+COMMON = 0.25  # share of a day's bins, at least, by which odd and even days are compared
 SAME = 1e-12  # of the largest variance: days that are alike but for rounding
 SURE = 12.0  # -ln of the probability that a stretch of minutes is the same on all days by chance
 TOLD_APART = 4  # days from which on clusters can be told from closed hours
@@ -125,13 +127,18 @@ class Table:
         return self.flat + whole, self.flat + own
 
     def idle(self, whole: Floats) -> NDArray[np.bool_]:
-        """Hours in which next to nothing happens, beside what happens in others."""
+        """Hours in which next to nothing happens, beside what happens in others, if that has an edge: a closed shop."""
         level, known = self.flat + whole, (self.weight > 0).any(axis=0)
         usual = float(np.average(level, weights=known)) if known.any() else 0.0
         if usual <= BUSY * self.grain or level[known].min() < -SAME * usual:
             return np.zeros(self.bins, dtype=np.bool_)
         low = known & (level < IDLE * usual)
-        return np.asarray(low & (_runs(low) >= self.bins / 24))
+        low &= _within(low, low) >= self.bins / 24
+        # What falls off slowly is no other kind of hour.
+        width = max(self.bins // 96, 1)
+        means = np.convolve(np.concatenate([level[-width:], level, level[:width]]), np.full(width, 1 / width), "valid")
+        steep = np.maximum(means[: self.bins], means[width + 1 :]) > STEEP * usual
+        return np.asarray(low & (_within(low, low & steep) > 0))
 
     def usual(self, idle: NDArray[np.bool_]) -> Floats:
         """What the curve is drawn to, as far as days disagree: the level, of idle hours theirs; less the level."""
@@ -161,7 +168,7 @@ class Table:
         Only stretches of them too long for chance: of rare events many minutes have none on any day.
         """
         same = self.compared() & (differ <= SAME * float(differ.max()))
-        length = _runs(same)
+        length = _within(same, same)
         long = same & (length * -np.log(max(float(same.mean()), 1e-3)) > SURE)
         if not long.any() or len(self.total) < TOLD_APART:
             return np.asarray(long)
@@ -180,7 +187,8 @@ class Table:
             self, total=np.take_along_axis(self.total, place, 1), weight=np.take_along_axis(self.weight, place, 1)
         )
         differ = moved.differ(ratio(moved.total.sum(axis=0), moved.weight.sum(axis=0)))
-        return float(_runs(moved.compared() & (differ <= SAME * float(differ.max()))).max())
+        same = moved.compared() & (differ <= SAME * float(differ.max()))
+        return float(_within(same, same).max())
 
     def sharp(self, whole: Floats, whole_fine: Floats, square: Floats) -> NDArray[np.bool_]:
         """Whether single minutes have what their neighbours lack (jobs on the hour), and days surely agree on it."""
@@ -204,7 +212,7 @@ class Table:
         if minus:
             curves = curves - ratio(smooth(total, minus), smooth(weight, minus))
         both = (weight > 0).all(axis=0)  # what only one of them has seen is no disagreement
-        if not both.any():
+        if np.count_nonzero(both) < COMMON * np.count_nonzero((weight > 0).any(axis=0)) or not both.any():
             return 0.0
         one, two = curves[:, both] - curves[:, both].mean(axis=1, keepdims=True)
         spread = float(one @ one + two @ two) / 2
@@ -212,10 +220,11 @@ class Table:
         return 2 * common / (1 + common) if common >= least else 0.0
 
 
-def _runs(true: NDArray[np.bool_]) -> Floats:
-    """For each place the length of the stretch of true ones that it is in, or follows."""
-    run = np.cumsum(~true)
-    return np.asarray(np.bincount(run, true)[run], dtype=np.float64)
+def _within(true: NDArray[np.bool_], of: NDArray[np.bool_]) -> Floats:
+    """For each bin how many of `of` are in the stretch of true ones that it is in, or follows, midnight or not."""
+    start = int(np.argmin(true))
+    stretch = np.cumsum(~np.roll(true, -start))
+    return np.asarray(np.roll(np.bincount(stretch, np.roll(of, -start))[stretch], start), dtype=np.float64)
 
 
 def others(total: Floats, weight: Floats) -> Floats:

@@ -16,6 +16,8 @@ from watcher.model.series import Series
 from watcher.model.service import Signal
 from watcher.model.watch import WatchPlan
 
+AFTER = 7 * 86_400.0  # seconds: a recovery is watched beyond the window
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
@@ -62,7 +64,7 @@ def draft_of(plan: WatchPlan, signal: Signal, series: Series | None) -> Draft:
         cleaned = without_wild(clean(regrid(known, axis, start, first), signal.kind))
         grid, side, bad = cleaned.grid, side_of(cleaned.grid, signal.kind), cleaned.bad
     if plan.zone is not None:
-        axis = replace(axis, clock=clock_of(plan.zone, axis.time(grid.first - 1), axis.time(first + looks)))
+        axis = replace(axis, clock=clock_of(plan.zone, axis.time(grid.first - 1), axis.time(first + looks) + AFTER))
     elif len(grid):
         axis = with_clock(axis, side.judged(grid), signal.kind)
     return Draft(signal, axis, first, looks, grid, side, bad)

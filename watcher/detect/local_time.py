@@ -15,7 +15,7 @@ DAY = 86_400.0
 LATEST = 7e9  # unix seconds: the years that zones are known for, and then some
 APART = 10 * DAY  # no place changes its clocks twice within so long
 SPAN = 36 * APART
-# One place for each date on which clocks are changed; which of its hours does not matter here.
+# Places where many change their clocks, one for each date; which of its hours does not matter here.
 PLACES = (
     "Europe/Berlin", "America/New_York", "Australia/Sydney", "Pacific/Auckland", "America/Santiago",
     "Africa/Cairo", "Asia/Jerusalem",

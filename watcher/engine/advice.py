@@ -174,8 +174,8 @@ def _incidents(signal: Signal, learned: Learned) -> Iterator[str]:
 def _clocks(signal: Signal, learned: Learned) -> Iterator[str]:
     if learned.clock_change is not None:
         yield (
-            f"The habits of {signal.name} moved when clocks were changed at {iso(learned.clock_change)}: with the"
-            " service's zone set it is known beforehand, without it half a day later."
+            f"The habits of {signal.name} seem to have moved when clocks were changed at {iso(learned.clock_change)}:"
+            " with the service's zone set it is known beforehand, without it one to three days later."
         )
 
 

@@ -121,7 +121,11 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
 
 def main() -> None:
     """The process itself: ends with the daemon, which is when nobody can ask any more."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the daemon, which finishes what is in flight
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # meant for the daemon, which finishes what is in flight
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICE)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

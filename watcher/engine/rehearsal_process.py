@@ -21,6 +21,7 @@ class RehearsalProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._said,
+            start_new_session=True,  # a terminal that hangs up means the daemon, which reads its file anew
         )
 
     def poll(self) -> int | None:

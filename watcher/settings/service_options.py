@@ -88,7 +88,7 @@ class PolicyOptions(Section):
         default=None,
         description="The time zone that most users live in, such as `Europe/Berlin`: what is usual at this hour goes "
         "by its clocks, daylight saving included. Without it: UTC, and that clocks were changed is read off the "
-        "history, a day or more later.",
+        "history, one to three days later.",
     )
     false_rollback_probability: Share = Field(
         default=0.01,

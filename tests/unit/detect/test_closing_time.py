@@ -19,8 +19,9 @@ MOST = 2  # where it was wrong it was so in half of them, and more
 OPENS, CLOSES = 8 * 60, 20 * 60  # minutes
 
 
-def trade(at: Floats, night: float) -> Floats:
-    """Events a minute: about 150 by day, `night` of 120 by night, fewer on weekends."""
+def trade(at: Floats, night: float, later: float = 0.0) -> Floats:
+    """Events a minute: about 150 by day, `night` of 120 by night, fewer on weekends; all of it `later` hours later."""
+    at = at - later * HOUR
     hour = (at - 30) % DAY / HOUR
     opened = (hour >= OPENS / 60) & (hour < CLOSES / 60)
     rate = 120 * np.where(opened, 1 + 0.5 * np.sin((hour - 8) / 12 * np.pi), night)
@@ -42,6 +43,39 @@ def test_no_deploy_is_blamed_for_the_hour(night: float, day: float, days: int, h
         made = [series(at, np.random.default_rng(seed).poisson(rate).astype(np.float64)) for seed in range(SEEDS)]
         found = [watched(of, {"orders": each}, every=60)[-1].signals[0] for each in made]
         assert sum(each.state is State.ALARM for each in found) <= MOST
+
+
+@pytest.mark.parametrize(("later", "hour"), [(3.5, 19.5), (3.5, 7.5), (-7.5, 19.5), (-7.5, 7.5)])
+def test_a_night_may_begin_or_end_about_midnight(later: float, hour: float) -> None:
+    """Of UTC: it is another hour where users are."""
+    deploy = SATURDAY + (hour + later) * HOUR
+    at = times(days=7, deploy=deploy)
+    for harm in (Harm.DOWN, Harm.UP):
+        of = plan(signal(harm=harm), deploy=deploy)
+        rate = trade(at, 0.003, later)
+        made = [series(at, np.random.default_rng(seed).poisson(rate).astype(np.float64)) for seed in range(SEEDS)]
+        found = [watched(of, {"orders": each}, every=60)[-1].signals[0] for each in made]
+        assert sum(each.state is State.ALARM for each in found) <= MOST
+
+
+def test_a_night_that_falls_slowly_has_no_edge() -> None:
+    at = times(days=7, looks=0, deploy=DEPLOY)
+    rate = 100 * (1 - 0.97 * np.cos(at / DAY * 2 * np.pi))
+    values = np.random.default_rng(1).poisson(rate).astype(np.float64)
+    profile, _ = fit_profile(Axis(0.0, 60.0), np.rint(at / 60).astype(np.int64), values, np.ones(len(at)), 3.0)
+    expected = 100 * (1 - 0.97 * np.cos((np.arange(1440) + 0.5) / 1440 * 2 * np.pi))
+    crossing = np.abs(expected - 0.25 * expected.mean()) < 8
+    assert np.abs(profile.curves[0] / expected - 1)[crossing].max() < 0.08
+
+
+@pytest.mark.parametrize("mean", [1.0, 5.0])
+def test_what_a_day_or_two_had_by_chance_is_no_habit(mean: float) -> None:
+    deploy = DEPLOY + 13 * HOUR
+    at = times(days=31 / 24, deploy=deploy)
+    of = plan(signal(harm=Harm.UP), deploy=deploy)
+    made = [series(at, np.random.default_rng(seed).poisson(mean, len(at)).astype(np.float64)) for seed in range(20)]
+    found = [watched(of, {"orders": each}, every=60)[-1].signals[0] for each in made]
+    assert sum(each.state is State.ALARM for each in found) <= MOST
 
 
 def test_after_one_saturday_it_is_known_when_a_sunday_ends() -> None:
