@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from watcher.detect.clean import clean, without_wild
-from watcher.detect.local_time import clock_of
+from watcher.detect.local_time import DAY, clock_of
 from watcher.detect.modelling import with_clock
 from watcher.detect.side import Side, side_of
 from watcher.detect.window import Axis, Grid, ascending, axis_of, regrid
@@ -16,7 +16,7 @@ from watcher.model.series import Series
 from watcher.model.service import Signal
 from watcher.model.watch import WatchPlan
 
-AFTER = 7 * 86_400.0  # seconds: a recovery is watched beyond the window
+AFTER = 7 * DAY  # seconds: a recovery is watched beyond the window
 
 
 @dataclass(frozen=True, slots=True, eq=False)

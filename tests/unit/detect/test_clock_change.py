@@ -10,7 +10,9 @@ import pytest
 from support.signals import DAY, calibrated, plan, series, signal, watched
 
 from watcher import detect
-from watcher.detect.local_time import clock_of
+from watcher.detect.baseline import kin_days
+from watcher.detect.local_time import Clock, clock_of
+from watcher.detect.window import Axis
 from watcher.model.finding import State
 from watcher.model.series import Floats, Series
 from watcher.model.service import Harm
@@ -97,6 +99,20 @@ def test_the_hour_of_a_nightly_job_is_one_on_both_sides_of_a_change() -> None:
         made = series(at, rng.poisson(rate).astype(np.float64))
         alarms += watched(of, {"orders": made}, every=10)[-1].signals[0].state is State.ALARM
     assert alarms <= 1
+
+
+def test_a_recovery_after_the_window_goes_by_clocks_that_are_changed_by_then() -> None:
+    deploy = SUNDAY - 0.5 * HOUR
+    of = replace(plan(signal(), deploy=deploy), zone="Europe/Berlin")
+    made = calibrated(of, {"orders": shop(1, deploy, "Europe/Berlin")})
+    assert of.until < SUNDAY + HOUR
+    assert made.signals["orders"].axis.clock.ahead == (7200.0, 3600.0)
+
+
+def test_a_clock_that_goes_back_over_midnight_has_days_all_the_same() -> None:
+    back = Clock((SUNDAY + 60.0,), (0.0, -3600.0))
+    axis, minutes = Axis(0.0, 60.0, back), np.arange(int(SUNDAY / 60) + 1, int(SUNDAY / 60) + 3 * 1440)
+    assert kin_days(axis, minutes, minutes[-2:]) == 2  # Monday and Tuesday; most of Sunday, and a little of Saturday
 
 
 def test_what_was_read_off_is_kept_with_the_calibration() -> None:

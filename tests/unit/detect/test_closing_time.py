@@ -7,6 +7,7 @@ import pytest
 from support.signals import DAY, DEPLOY, plan, series, signal, times, watched
 
 from watcher.detect.baseline import fit_profile
+from watcher.detect.days import Table
 from watcher.detect.window import Axis
 from watcher.model.finding import State
 from watcher.model.series import Floats
@@ -76,6 +77,13 @@ def test_what_a_day_or_two_had_by_chance_is_no_habit(mean: float) -> None:
     made = [series(at, np.random.default_rng(seed).poisson(mean, len(at)).astype(np.float64)) for seed in range(20)]
     found = [watched(of, {"orders": each}, every=60)[-1].signals[0] for each in made]
     assert sum(each.state is State.ALARM for each in found) <= MOST
+
+
+def test_a_few_minutes_in_common_prove_no_habit() -> None:
+    curve, bins = np.sin(np.arange(1440.0) / 50), np.arange(1440)
+    for common, trusted in ((100, False), (900, True)):
+        weight = np.stack([bins < 720 + common / 2, bins >= 720 - common / 2]).astype(np.float64)
+        assert (Table(curve * weight, weight, 0.0, 1440, 0.0).agreement(3, 0, 0.4) > 0.9) == trusted
 
 
 def test_after_one_saturday_it_is_known_when_a_sunday_ends() -> None:

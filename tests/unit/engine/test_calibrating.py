@@ -79,6 +79,7 @@ def test_signals_meant_for_the_daemon_do_not_end_it(calibrator: Calibrator, died
     (child,) = _children()
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
+    child.send_signal(signal.SIGHUP)
     assert calibrator(PLAN, {}) == calibrated(PLAN, {})
     assert not died
 
